@@ -1,0 +1,10 @@
+# Runtime leaf modules: random numbers, checkpoints, data, metrics, configuration.
+set(here ${CMAKE_CURRENT_LIST_DIR})
+
+# The same draws for every set of flags: no fma instruction, and whatever this machine has.
+dfm_test(rt_philox LABELS fast SOURCES ${here}/test_philox.c LIBS dfm_base)
+dfm_test(rt_philox_native LABELS fast SOURCES ${here}/test_philox.c LIBS dfm_base)
+if(TARGET rt_philox_native)
+  target_compile_options(rt_philox_native PRIVATE -O3 -march=native)
+  target_compile_options(rt_philox PRIVATE -O1)
+endif()
