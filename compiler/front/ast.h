@@ -84,7 +84,10 @@ static inline uint32_t ast_n(const ast_node *list) { return list ? list->n_kids 
 static inline ast_node *ast_at(const ast_node *list, uint32_t i) { return list->kids[i]; }
 
 /* Slots of items by meaning (each is NULL for kinds that lack it). */
-static inline ast_node *ast_formals(const ast_node *n) { return n->kind == AST_LAYOUT ? NULL : n->a; }
+static inline ast_node *ast_formals(const ast_node *n)
+{
+    return n->kind == AST_LAYOUT ? NULL : n->a;
+}
 static inline ast_node *ast_results(const ast_node *n) { return n->b; }
 static inline ast_node *ast_body(const ast_node *n) { return n->c; }
 static inline ast_node *ast_for(const ast_node *n) { return n->kind == AST_OP ? NULL : n->d; }
@@ -102,10 +105,7 @@ typedef struct ast_token {
     uint16_t kind;                 /* token number of the grammar; 0 = end of file */
     uint16_t flags;
     uint32_t begin, end;           /* bytes of the file; equal for an inserted `;` */
-    union {
-        const char *text;          /* identifiers, numbers: spelling; strings: decoded */
-        const char *doc;           /* other tokens: unused */
-    };
+    const char *text;              /* identifiers, numbers: spelling; strings: decoded; or NULL */
 } ast_token;
 
 typedef struct ast_comment {
