@@ -8,3 +8,8 @@ if(TARGET rt_philox_native)
   target_compile_options(rt_philox_native PRIVATE -O3 -march=native)
   target_compile_options(rt_philox PRIVATE -O1)
 endif()
+
+if(TARGET dfm_ckpt)
+  dfm_test(rt_safetensors LABELS fast SOURCES ${here}/test_safetensors.c LIBS dfm_ckpt)
+  dfm_test(rt_ckpt LABELS fast SOURCES ${here}/test_ckpt.c LIBS dfm_ckpt)
+endif()
