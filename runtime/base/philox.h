@@ -7,7 +7,8 @@
  *   stream   u64  what is drawn: a hash of section and variable name
  *   step     u32  the training step (0 in a sampler's start noise)
  *   sample   u32  global position of the sample in the batch
- *   loop     u32  loop counter of the innermost enclosing `repeat`s, flattened row-major; 0 outside
+ *   loop     u32  counters of the enclosing `repeat`s, outermost first, joined by dfm_draw_loop;
+ *                 0 outside of any
  *   element  u32  row-major index within one sample (the value's elements without the sample dim)
  *
  * Mapping, in full:
@@ -66,6 +67,12 @@ static inline void dfm_draw_key(uint64_t seed, uint64_t stream, uint32_t key[2])
     dfm_philox(k, c, w);
     key[0] = w[0];
     key[1] = w[1];
+}
+
+/* Joins the counter of one more enclosing loop, from the outermost inwards, starting with 0. */
+static inline uint32_t dfm_draw_loop(uint32_t outer, uint32_t counter)
+{
+    return outer * 4096u + counter;
 }
 
 /* The four words of elements 4 * (element / 4) .. + 3. */
