@@ -6,7 +6,8 @@
  *       --map OLD=NEW       reference names beginning with OLD are called NEW... in RESULT
  *                           (may be repeated; the first that fits is taken)
  *       --limit X           largest relative error, 1e-5 unless given
- *       --limits FILE.json  {"limit": {NAME: x, ...}}: larger limits for single tensors
+ *       --limits FILE.json  larger limits for single tensors: {KEY: {NAME: x, ...}}
+ *       --limits-key KEY    "limit_f32" unless given
  *       --any-shape         compare element by element although the shapes differ
  *       --all               print every tensor, not only the worst ten
  *
@@ -24,7 +25,7 @@
 enum { MAX_RULES = 32, WORST = 10 };
 
 typedef struct options {
-    const char *result, *reference, *limits;
+    const char *result, *reference, *limits, *limits_key;
     const char *only[MAX_RULES], *skip[MAX_RULES], *map[MAX_RULES];
     uint32_t n_only, n_skip, n_map;
     double limit;
@@ -119,13 +120,19 @@ static int compare(dfm_arena *a, const options *o, dfm_err *err)
         dfm_fail(err, DFM_BAD_DATA, "%s: not a readable JSON file", o->limits);
         return 2;
     }
+    json_t *limits = json_object_get(sidecar, o->limits_key);
+    if (o->limits && !json_is_object(limits)) {
+        dfm_fail(err, DFM_BAD_DATA, "%s: no object '%s'", o->limits, o->limits_key);
+        json_decref(sidecar);
+        return 2;
+    }
     row *rows = dfm_new_n(a, row, reference.n + 1);
     uint32_t n = 0, n_bad = 0;
     for (uint32_t i = 0; i < reference.n; i++) {
         const st_tensor *ref = &reference.t[i];
         if (o->n_only && !has_prefix(ref->name, o->only, o->n_only)) continue;
         if (has_prefix(ref->name, o->skip, o->n_skip)) continue;
-        rows[n] = compare_tensor(a, o, json_object_get(sidecar, "limit"), &result, ref);
+        rows[n] = compare_tensor(a, o, limits, &result, ref);
         n_bad += !row_passes(&rows[n++]);
     }
     json_decref(sidecar);
@@ -141,7 +148,7 @@ static int compare(dfm_arena *a, const options *o, dfm_err *err)
 
 static bool parse(int argc, char **argv, options *o)
 {
-    *o = (options){.limit = 1e-5};
+    *o = (options){.limit = 1e-5, .limits_key = "limit_f32"};
     for (int i = 1; i < argc; i++) {
         const char *s = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
         if (strcmp(s, "--any-shape") == 0) { o->any_shape = true; continue; }
@@ -156,6 +163,7 @@ static bool parse(int argc, char **argv, options *o)
         i++;
         if (strcmp(s, "--limit") == 0) o->limit = atof(value);
         else if (strcmp(s, "--limits") == 0) o->limits = value;
+        else if (strcmp(s, "--limits-key") == 0) o->limits_key = value;
         else if (strcmp(s, "--only") == 0 && o->n_only < MAX_RULES) o->only[o->n_only++] = value;
         else if (strcmp(s, "--skip") == 0 && o->n_skip < MAX_RULES) o->skip[o->n_skip++] = value;
         else if (strcmp(s, "--map") == 0 && o->n_map < MAX_RULES && strchr(value, '='))
@@ -171,7 +179,7 @@ int main(int argc, char **argv)
     if (!parse(argc, argv, &o)) {
         fprintf(stderr, "usage: compare_st RESULT.safetensors REFERENCE.safetensors\n"
                         "       [--only PREFIX] [--skip PREFIX] [--map OLD=NEW] [--limit X]\n"
-                        "       [--limits FILE.json] [--any-shape] [--all]\n");
+                        "       [--limits FILE.json] [--limits-key KEY] [--any-shape] [--all]\n");
         return 2;
     }
     dfm_err err = {0};
