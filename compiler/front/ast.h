@@ -31,7 +31,7 @@
 enum {
     AST_MAX_DEPTH = 1000,          /* of the tree; E0203 beyond */
     AST_MAX_BRACKETS = 200,        /* of ( [ {; E0203 beyond */
-    AST_MAX_NODES = 2000000,       /* per file; E0204 beyond */
+    AST_MAX_NODES = 2000000,       /* per file, and as many tokens; E0204 beyond */
 };
 
 /* -- the tree ------------------------------------------------------------------------------- */
@@ -99,6 +99,7 @@ typedef enum ast_token_flags {
     AST_TOK_OWN_LINE = 2,          /* comment: nothing but blanks before it on its line */
     AST_TOK_FIRST = 4,             /* first token or comment on its line */
     AST_TOK_BLANK_BEFORE = 8,      /* FIRST, and the line above is blank */
+    AST_TOK_FAULT = 16,            /* an error was reported here or just before */
 } ast_token_flags;
 
 typedef struct ast_token {
@@ -106,6 +107,9 @@ typedef struct ast_token {
     uint16_t flags;
     uint32_t begin, end;           /* bytes of the file; equal for an inserted `;` */
     const char *text;              /* identifiers, numbers: spelling; strings: decoded; or NULL */
+    int64_t i;                     /* value of numbers, as in ast_node */
+    double f;
+    uint8_t unit;
 } ast_token;
 
 typedef struct ast_comment {
@@ -134,7 +138,7 @@ void ast_print_tokens(const ast_tokens *t, const diag_ctx *cx, FILE *out);
 typedef struct ast_file {
     diag_src src;
     ast_node *root;                /* AST_FILE; never NULL */
-    ast_tokens *tokens;
+    const ast_tokens *tokens;
     bool ok;                       /* no lexical or syntax error */
 } ast_file;
 
