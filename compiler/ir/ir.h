@@ -398,6 +398,12 @@ ir_val ir_attend_back(ir_builder *b, ir_val q, ir_val k, ir_val v, ir_val o, ir_
 ir_val ir_scan_over(ir_builder *b, const ir_scan *at, const ir_val *args, uint32_t n);
 ir_val ir_call_op(ir_builder *b, const ir_call *at, const ir_val *args, uint32_t n);
 ir_val ir_get(ir_builder *b, ir_val tuple, uint32_t member);
+/* xs[k] has dims_in[k] where the result has dim_out; the extents add up, the other dims and the
+ * dtypes are equal. Made of views, iota and select. */
+ir_val ir_concat(ir_builder *b, const ir_val *xs, uint32_t n, ir_dim dim_out,
+                 const ir_dim *dims_in);
+/* n values of one type, stacked along a new first dim of extent n. */
+ir_val ir_stack(ir_builder *b, const ir_val *xs, uint32_t n, ir_dim dim_out);
 void ir_result_add(ir_builder *b, ir_val v, const char *name);
 void ir_set_name(ir_builder *b, ir_val v, const char *name);     /* if it has none yet */
 
