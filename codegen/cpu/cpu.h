@@ -1,0 +1,36 @@
+/* cpu.h - the cpu target: K nodes -> C -> shared object (internal to codegen/cpu). */
+#ifndef DFM_CODEGEN_CPU_H
+#define DFM_CODEGEN_CPU_H
+
+#include "codegen/codegen.h"
+
+/* Texts embedded at build time (codegen/embed.c). */
+extern const char cg_text_prelude[], cg_text_attn_fwd[], cg_text_attn_bwd[], cg_text_attn_tile[],
+    cg_text_philox[];
+
+/* -- cpu_emit.c: one kernel as a C function `symbol`(const kctx *, void *const *) -------------- */
+void cpu_emit_kernel(dfm_sb *out, const kir_module *m, const kir_kernel *k, const char *symbol);
+
+/* -- cpu_emit_node.c: attention and scatter ------------------------------------------------- */
+void cpu_emit_attn(dfm_sb *out, const kir_module *m, const kir_attn *n, const char *symbol);
+void cpu_emit_scatter(dfm_sb *out, const kir_module *m, const kir_scatter *n, const char *symbol);
+/* Bytes of the scratch operand of an attention node. */
+uint64_t cpu_attn_scratch(const kir_attn *n, const kir_module *m);
+
+/* -- cpu_index.c: index expressions and addresses as text ------------------------------------ */
+typedef const char *cpu_dim_text(void *user, ir_dim d);  /* C expression of a dim's index */
+void cpu_index_text(dfm_sb *out, const ir_module *m, ir_ix x, cpu_dim_text *dim, void *user);
+const char *cpu_ctype(dfm_dtype d);                      /* "float", "uint16_t", ... */
+
+/* -- cpu_cc.c: the host compiler ---------------------------------------------------------------
+ * Compile n translation units (text, in order) in parallel and link them to one shared object.
+ * The same texts and flags give the same bytes. */
+dfm_status cpu_compile(const char *const *texts, uint32_t n, const cg_options *opt, dfm_arena *a,
+                       cg_object *out, dfm_err *err);
+/* "native" resolved to the best level that this machine has; flags it implies. */
+const char *cpu_arch_level(const char *arch);
+const char *const *cpu_arch_features(const char *level, uint32_t *out_n);
+
+extern const cg_target cg_cpu_target;
+
+#endif

@@ -1,0 +1,274 @@
+/* cpu_cc.c - texts to one shared object, by the host's C compiler.
+ *
+ * The compiler is started directly (no shell) in a private temporary folder, several at a time.
+ * Objects are cached by a hash of text, flags and compiler version; a cache entry is written under
+ * another name and renamed, so that half-written ones are never used. Same texts and flags give the
+ * same bytes: no debug information, no build id, no paths.
+ */
+#include "codegen/cpu/cpu.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "runtime/base/file.h"
+#include "runtime/base/hash.h"
+
+enum { MAX_FLAGS = 40, MAX_OBJECT_BYTES = 1 << 30, MAX_LOG_BYTES = 1 << 20 };
+
+typedef struct level {
+    const char *name;
+    const char *needs[12];                   /* names as in /proc/cpuinfo */
+} level;
+
+static const level levels[] = {
+    {"x86-64-v4", {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx2", "fma", "bmi2",
+                   "f16c", "movbe"}},
+    {"x86-64-v3", {"avx2", "fma", "bmi1", "bmi2", "f16c", "movbe"}},
+    {"x86-64-v2", {"sse4_2", "ssse3", "popcnt"}},
+};
+
+static bool has_flag(const char *flags, const char *flag)
+{
+    size_t n = strlen(flag);
+    for (const char *p = flags; (p = strstr(p, flag)); p += n)
+        if (p > flags && (p[-1] == ' ' || p[-1] == '\t') && (p[n] == ' ' || p[n] == '\n')) return true;
+    return false;
+}
+
+const char *cpu_arch_level(const char *arch)
+{
+    if (strcmp(arch, "native") != 0) {
+        for (size_t i = 0; i < DFM_LEN(levels); i++)
+            if (!strcmp(levels[i].name, arch)) return levels[i].name;
+        return NULL;
+    }
+    char text[8192] = "";
+    FILE *f = fopen("/proc/cpuinfo", "r");
+    while (f && fgets(text, sizeof text, f))
+        if (dfm_starts_with(text, "flags")) break;
+    if (f) fclose(f);
+    for (size_t i = 0; i < DFM_LEN(levels); i++) {
+        bool all = true;
+        for (int k = 0; levels[i].needs[k]; k++) all = all && has_flag(text, levels[i].needs[k]);
+        if (all) return levels[i].name;
+    }
+    return "x86-64-v2";
+}
+
+const char *const *cpu_arch_features(const char *name, uint32_t *out_n)
+{
+    *out_n = 0;
+    for (size_t i = 0; i < DFM_LEN(levels); i++) {
+        if (strcmp(levels[i].name, name) != 0) continue;
+        while (levels[i].needs[*out_n]) (*out_n)++;
+        return levels[i].needs;
+    }
+    return NULL;
+}
+
+/* -- running the compiler ------------------------------------------------------------------------ */
+
+typedef struct work {
+    dfm_arena *a;
+    const cg_options *opt;
+    const char *folder;                      /* private, removed at the end */
+    const char *flags[MAX_FLAGS];
+    uint32_t n_flags;
+    const char *version;
+} work;
+
+static pid_t start(const char *const *argv, const char *log)
+{
+    pid_t pid = fork();
+    if (pid != 0) return pid;
+    int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0600), null = open("/dev/null", O_RDONLY);
+    if (fd < 0 || null < 0 || dup2(null, 0) < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0) _exit(126);
+    execvp(argv[0], (char *const *)argv);
+    dprintf(2, "cannot run '%s': %s\n", argv[0], strerror(errno));
+    _exit(127);
+}
+
+static dfm_status finish(work *w, pid_t pid, const char *what, const char *log, dfm_err *err)
+{
+    int status = 0;
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR) return dfm_fail(err, DFM_INTERNAL, "lost the host compiler");
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return DFM_OK;
+    char *text = "";
+    size_t n = 0;
+    dfm_err ignored = {0};
+    if (dfm_file_read(w->a, log, MAX_LOG_BYTES, &text, &n, &ignored) != DFM_OK) text = "";
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 127) {
+        dfm_fail(err, DFM_UNAVAILABLE, "the host compiler '%s' cannot be run", w->opt->cc);
+        dfm_help(err, "install gcc, or name another with --cc");
+        return DFM_UNAVAILABLE;
+    }
+    return dfm_fail(err, DFM_INTERNAL, "the host compiler failed on %s:\n%.1500s", what, text);
+}
+
+static void set_flags(work *w, const char *arch)
+{
+    static const char *const common[] = {
+        "-std=gnu17", "-O3", "-fPIC", "-fopenmp", "-fno-math-errno", "-fno-trapping-math",
+        "-ffp-contract=off", "-fwrapv", "-fno-strict-aliasing", "-fno-ident", "-fno-stack-protector",
+        "-frandom-seed=dfm", "-fvisibility=default", "-w"};
+    for (size_t i = 0; i < DFM_LEN(common); i++) w->flags[w->n_flags++] = common[i];
+    w->flags[w->n_flags++] = dfm_fmt(w->a, "-march=%s", arch);
+    if (!strcmp(arch, "x86-64-v4")) w->flags[w->n_flags++] = "-mprefer-vector-width=512";
+}
+
+static dfm_status compiler_version(work *w, dfm_err *err)
+{
+    const char *log = dfm_path_join(w->a, w->folder, "version");
+    const char *argv[] = {w->opt->cc, "--version", NULL};
+    char *text;
+    size_t n;
+    DFM_TRY(finish(w, start(argv, log), "--version", log, err));
+    DFM_TRY(dfm_file_read(w->a, log, MAX_LOG_BYTES, &text, &n, err));
+    w->version = text;
+    return DFM_OK;
+}
+
+static const char *cache_path(work *w, const char *text)
+{
+    if (!w->opt->cache_dir) return NULL;
+    dfm_sb key = dfm_sb_make(w->a);
+    dfm_sb_puts(&key, w->version);
+    for (uint32_t i = 0; i < w->n_flags; i++) dfm_sb_printf(&key, " %s", w->flags[i]);
+    dfm_sb_puts(&key, text);
+    char hex[33];
+    dfm_hash128_hex(dfm_hash128_of(dfm_sb_cstr(&key), key.n), hex);
+    return dfm_fmt(w->a, "%s/%s.o", w->opt->cache_dir, hex);
+}
+
+/* Only what we own and nobody else can write may be linked into a plan. */
+static bool cache_has(const char *path)
+{
+    struct stat st;
+    return path && lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 &&
+           st.st_uid == geteuid() && !(st.st_mode & 022);
+}
+
+static void cache_store(work *w, const char *path, const char *object)
+{
+    char *bytes;
+    size_t n;
+    dfm_err ignored = {0};                   /* a cache that cannot be written is no error */
+    mode_t old = umask(077);
+    if (path && dfm_make_folders(w->opt->cache_dir, &ignored) == DFM_OK &&
+        dfm_file_read(w->a, object, MAX_OBJECT_BYTES, &bytes, &n, &ignored) == DFM_OK)
+        (void)dfm_file_replace(path, bytes, n, &ignored);
+    umask(old);
+}
+
+typedef struct job {
+    const char *source, *object, *log, *cached;
+    pid_t pid;
+} job;
+
+static dfm_status job_start(work *w, job *j, const char *text, uint32_t i, dfm_err *err)
+{
+    const char *argv[MAX_FLAGS + 8];
+    uint32_t n = 0;
+    j->source = dfm_fmt(w->a, "%s/u%u.c", w->folder, i);
+    j->log = dfm_fmt(w->a, "%s/u%u.log", w->folder, i);
+    DFM_TRY(dfm_file_replace(j->source, text, strlen(text), err));
+    argv[n++] = w->opt->cc;
+    for (uint32_t f = 0; f < w->n_flags; f++) argv[n++] = w->flags[f];
+    argv[n++] = "-c";
+    argv[n++] = j->source;
+    argv[n++] = "-o";
+    argv[n++] = j->object;
+    argv[n] = NULL;
+    j->pid = start(argv, j->log);
+    return j->pid > 0 ? DFM_OK : dfm_fail(err, DFM_UNAVAILABLE, "cannot start a process");
+}
+
+static dfm_status job_end(work *w, job *j, dfm_err *err)
+{
+    if (j->pid <= 0) return DFM_OK;
+    pid_t pid = j->pid;
+    j->pid = 0;
+    DFM_TRY(finish(w, pid, "generated code", j->log, err));
+    if (j->cached) cache_store(w, j->cached, j->object);
+    return DFM_OK;
+}
+
+static dfm_status compile_all(work *w, const char *const *texts, uint32_t n, job *jobs,
+                              cg_object *out, dfm_err *err)
+{
+    uint32_t width = w->opt->jobs ? w->opt->jobs : 1, done = 0;
+    dfm_status s = DFM_OK;
+    for (uint32_t i = 0; i < n && s == DFM_OK; i++) {
+        jobs[i].cached = cache_path(w, texts[i]);
+        if (cache_has(jobs[i].cached)) {
+            jobs[i].object = jobs[i].cached;
+            out->n_cached++;
+            continue;
+        }
+        jobs[i].object = dfm_fmt(w->a, "%s/u%u.o", w->folder, i);
+        out->n_compiled++;
+        uint32_t running = 0;
+        for (uint32_t k = done; k < i; k++) running += jobs[k].pid > 0;
+        while (running >= width && s == DFM_OK) {        /* wait for the oldest */
+            if (jobs[done].pid > 0) running--;
+            s = job_end(w, &jobs[done++], err);
+        }
+        if (s == DFM_OK) s = job_start(w, &jobs[i], texts[i], i, err);
+    }
+    for (uint32_t i = 0; i < n; i++) {                   /* wait for all, whatever happened */
+        dfm_status t = job_end(w, &jobs[i], s == DFM_OK ? err : NULL);
+        if (s == DFM_OK) s = t;
+    }
+    return s;
+}
+
+static dfm_status link_all(work *w, const job *jobs, uint32_t n, cg_object *out, dfm_err *err)
+{
+    const char **argv = dfm_new_n(w->a, const char *, n + 16);
+    const char *log = dfm_path_join(w->a, w->folder, "link.log");
+    const char *so = dfm_path_join(w->a, w->folder, "code.so");
+    uint32_t k = 0;
+    argv[k++] = w->opt->cc;
+    argv[k++] = "-shared";
+    argv[k++] = "-fopenmp";
+    argv[k++] = "-s";
+    argv[k++] = "-Wl,--build-id=none";
+    argv[k++] = "-Wl,-z,relro,-z,now";
+    argv[k++] = "-o";
+    argv[k++] = so;
+    for (uint32_t i = 0; i < n; i++) argv[k++] = jobs[i].object;
+    argv[k++] = "-lm";
+    argv[k] = NULL;
+    DFM_TRY(finish(w, start(argv, log), "linking", log, err));
+    char *bytes;
+    size_t bytes_n;
+    DFM_TRY(dfm_file_read(w->a, so, MAX_OBJECT_BYTES, &bytes, &bytes_n, err));
+    out->code = bytes;
+    out->n_code = bytes_n;
+    return DFM_OK;
+}
+
+dfm_status cpu_compile(const char *const *texts, uint32_t n, const cg_options *opt, dfm_arena *a,
+                       cg_object *out, dfm_err *err)
+{
+    const char *arch = cpu_arch_level(opt->arch);
+    if (!arch) return dfm_fail(err, DFM_USAGE, "unknown processor level '%s'", opt->arch);
+    const char *tmp = getenv("TMPDIR");
+    char *folder = dfm_fmt(a, "%s/dfmc-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    if (!mkdtemp(folder))
+        return dfm_fail(err, DFM_CANNOT_WRITE, "cannot create '%s': %s", folder, strerror(errno));
+    work w = {.a = a, .opt = opt, .folder = folder};
+    job *jobs = dfm_new_n(a, job, n ? n : 1);
+    set_flags(&w, arch);
+    dfm_status s = compiler_version(&w, err);
+    if (s == DFM_OK) s = compile_all(&w, texts, n, jobs, out, err);
+    if (s == DFM_OK) s = link_all(&w, jobs, n, out, err);
+    (void)dfm_remove_tree(folder, NULL);
+    return s;
+}
