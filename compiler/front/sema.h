@@ -102,7 +102,9 @@ struct sema_value {
 
 struct sema_dim {
     const char *name;              /* NULL: anonymous */
-    const sema_poly *nf;
+    const sema_poly *nf, *norm;    /* as defined; under the facts known at norm_facts */
+    uint32_t norm_facts;
+    bool is_base;                  /* an atom of its own */
     int64_t value;                 /* in this compilation (a witness if unbound in check) */
     bool fixed;                    /* depends on no dynamic or ragged dim */
     bool unbound;                  /* depends on a dynamic dim that has a witness value only */
@@ -118,7 +120,7 @@ const sema_dim *sema_dim_binary(sema *s, ast_op op, const sema_dim *a, const sem
                                 dfm_loc loc);
 const sema_dim *sema_dim_neg(sema *s, const sema_dim *a, dfm_loc loc);
 /* Equal as numbers: by normal form, or by value where both are fixed. */
-bool sema_dim_equal(const sema_dim *a, const sema_dim *b);
+bool sema_dim_equal(sema *s, const sema_dim *a, const sema_dim *b);
 /* A new named dim with the same normal form (`dim S2 = S`). */
 const sema_dim *sema_dim_named(sema *s, const char *name, const sema_dim *def, dfm_loc loc);
 /* A named base dim: an atom with this value. */
@@ -171,6 +173,9 @@ const char *sema_value_text(sema *s, sema_value v);      /* type of a tensor, va
  * message: "argument `x` of `attn`". */
 sema_value sema_convert(sema *s, sema_value v, const sema_type *want, dfm_loc loc,
                         const char *what);
+
+/* v with every dim B replaced by a dim of `dims` that is ragged over B, where v lacks that one. */
+ir_val sema_absorb_ragged(sema *s, ir_val v, const ir_dim *dims, uint32_t n, dfm_loc loc);
 
 /* -- frames, values as tensors: sema_value.c ---------------------------------------------------- */
 
@@ -232,6 +237,8 @@ ir_val sema_fold(sema *s, ir_val v);
 /* -- expressions: sema_expr.c, sema_map.c ------------------------------------------------------- */
 
 sema_value sema_expr(sema *s, const ast_node *e);
+/* A CALL, or one wrapped in AS, INIT, TAG. */
+sema_value sema_call_expr(sema *s, const ast_node *e);
 /* An expression in which `/` divides dims exactly (dim definitions, shapes). */
 sema_value sema_dim_expr(sema *s, const ast_node *e);
 /* One scalar function with the rules of weak numbers, dtypes and broadcasting by name; loc is the
@@ -263,12 +270,18 @@ typedef struct sema_fn {
 } sema_fn;
 
 void sema_set(sema *s, const char *name, sema_value v);          /* in the innermost scope */
+/* An assignment: reports names that keep their value (E0406) or would lose it (E0417). */
+bool sema_assign(sema *s, const char *name, sema_value v, bool drawn, dfm_loc loc);
 bool sema_local(sema *s, const char *name, sema_value *out);     /* of the activation; silent */
 /* Locals, then dims and consts of the activation's file and its imports. Reports E0401. */
 sema_value sema_name(sema *s, const char *name, dfm_loc loc);
 /* Functions visible from a file: its own, its imports', the prelude's. Silent. */
 bool sema_find_fn(sema *s, sema_file *f, const char *name, sema_fn *out);
+/* The file imported `as name` by f, or NULL. */
+sema_file *sema_alias(sema *s, sema_file *f, const char *name);
+void sema_unknown_fn(sema *s, sema_file *f, const char *name, dfm_loc loc);      /* E0402 */
 bool sema_is_builtin(const char *name);
+const char *const *sema_builtin_names(void);             /* ends with NULL */
 void sema_suggest(sema *s, diag *d, const char *word, const char *const *candidates, uint32_t n);
 
 /* -- activations and calls: sema_call.c, sema_block.c --------------------------------------------- */
@@ -356,6 +369,10 @@ bool sema_repeat(sema *s, const ast_node *repeat);
  * `return`ed expression in act->results, in the order written. Several results, dtype and order
  * of dims are the caller's work. False after reporting. */
 bool sema_call_op(sema *s, const ast_node *op);
+/* Inside a comprehension (s->op is set and s->op_act == s->act), sema_expr asks this first for
+ * every node, arguments of calls included: names of index variables, reads `x[i, ...]`,
+ * `sum[k](...)` and `select` (whose condition guards reads) are handled here: true, and *out. */
+bool sema_op_expr(sema *s, const ast_node *e, sema_value *out);
 /* Errors in an op that is never called are found by this (check; formals get their own types). */
 bool sema_check_op(sema *s, const ast_node *op, sema_file *file);
 
@@ -419,6 +436,7 @@ struct sema {
     front_ctx *cx;
     const front_options *o;
     dfm_arena *arena;
+    dfm_arena *scratch;            /* reset by whoever needs it; nothing in it outlives a call */
     diag_ctx *diag;
     ir_module *m;
     sema_file *main, *prelude;
@@ -429,6 +447,8 @@ struct sema {
     sema_frame *frame;
     ir_builder b;
     bool in_dim_expr;
+    struct sema_op *op;            /* sema_op.c: the comprehension being evaluated, or NULL */
+    sema_act *op_act;              /* its activation: the hook sema_op_expr is for this one only */
     struct sema_dims *dims;        /* sema_dims.c */
     struct sema_params *params;    /* sema_param.c */
     struct sema_bodies *bodies;    /* sema_repeat.c: finished bodies, for sharing */
