@@ -163,7 +163,8 @@ typedef struct kir_attn {
 } kir_attn;
 
 /* out = 0; then, for each index position in row-major order: out[.., index, ..] += updates.
- * Lanes (the dims of updates that index lacks) in parallel. out: `dim` counts its rows. */
+ * Lanes (the dims of updates that index lacks) in parallel. out: `dim` counts its rows.
+ * An index outside the range counts as the nearest one inside. */
 typedef struct kir_scatter {
     kir_arg index, updates, out;             /* dims by name relate them */
     ir_dim dim;                              /* of out */
@@ -237,6 +238,7 @@ kir_buf kir_buffer_new(kir_module *m, kir_mem mem, const char *name, dfm_dtype d
 kir_ref kir_push(kir_module *m, kir_kernel *k, kir_inst inst);
 const kir_inst *kir_at(const kir_kernel *k, kir_ref r);
 const char *kir_op_name(kir_op op);
+uint32_t kir_op_refs(kir_op op);                                 /* how many refs it may have */
 int64_t kir_rows(const ir_module *m, const kir_kernel *k);       /* product of the row extents */
 int64_t kir_lanes(const ir_module *m, const kir_kernel *k);
 int64_t kir_blocks(const ir_module *m, const kir_kernel *k);     /* kept rows x blocks of each */
