@@ -19,3 +19,7 @@ if(TARGET dfm_data)
   dfm_test(rt_wds LABELS fast SOURCES ${here}/test_wds.c LIBS dfm_data)
   dfm_test(rt_dataset LABELS fast SOURCES ${here}/test_dataset.c LIBS dfm_data)
 endif()
+
+if(TARGET dfm_metrics)
+  dfm_test(rt_metrics LABELS fast SOURCES ${here}/test_metrics.c LIBS dfm_metrics)
+endif()
