@@ -129,6 +129,10 @@ typedef enum ir_role {                       /* what an `input` is */
 
 typedef struct ir_input { ir_role role; uint32_t index; dfm_name name; } ir_input;
 typedef struct ir_const { const double *data; uint64_t n; } ir_const;    /* row-major over type */
+/* random: args = at most 4 i32 scalars, the counters of the enclosing loops, outermost first. The
+ * loop number of the draw is that of one operand; several are combined as ((l0 * IR_LOOP_STRIDE
+ * + l1) * IR_LOOP_STRIDE + l2) ..., modulo 2^32. */
+enum { IR_LOOP_STRIDE = 1 << 16 };
 typedef struct ir_random {
     ir_dist dist;
     uint64_t stream;                         /* hash of section and variable */
@@ -294,6 +298,7 @@ typedef struct ir_module {
     DFM_VEC(ir_program) programs;
     const char *model;                       /* name of the model, train section, sampler */
     const char *train, *sampler, *variant, *precision;
+    const char *data_path;                   /* default of data.path for the train section, or NULL */
     ir_dim batch;                            /* first dim of every data field, or of the model */
     struct ir_intern *intern;                /* hash tables behind types and ixs */
 } ir_module;
@@ -391,7 +396,8 @@ ir_type ir_contract_type(ir_module *m, ir_type x, ir_type y, const ir_pair *pair
 ir_val ir_gather_rows(ir_builder *b, ir_val table, ir_dim dim, ir_val index);
 ir_val ir_scatter_add_rows(ir_builder *b, ir_val index, ir_val updates, ir_dim dim, ir_type t);
 ir_val ir_attend_fwd(ir_builder *b, ir_val q, ir_val k, ir_val v, ir_val mask_or_none,
-                     const ir_attend *at);   /* tuple; mask: bool over batch dims, seq, over */
+                     const ir_attend *at);   /* tuple; mask: bool over batch dims, seq, over;
+                                                if seq and over are one dim: over the keys */
 ir_val ir_attend_back(ir_builder *b, ir_val q, ir_val k, ir_val v, ir_val o, ir_val lse, ir_val d_o,
                       ir_val mask_or_none, const ir_attend *at);
 /* `at->body` must be finished. args in the order given at ir_scan. */

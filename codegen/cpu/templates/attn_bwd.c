@@ -4,7 +4,7 @@
  * and dV of a block in local tiles, dQ accumulated in memory in f32. One batch entry is one
  * thread's work, so nothing is shared and the order of every sum is fixed. Definitions as in
  * attn_fwd.c, and DO_S, DO_T, DQ_S, DQ_T, ... for the gradients; DQ_F32 is 1 if dq is f32.
- * Operands: q k v [mask] o lse do dq dk dv scratch (f32[batch, SEQ, DQ] if dq is not f32).
+ * Operands: q k v o lse [mask] do dq dk dv scratch (f32[batch, SEQ, DQ] if dq is not f32).
  */
 void FN(const kctx *x, void *const *p)
 {
@@ -14,10 +14,10 @@ void FN(const kctx *x, void *const *p)
     const TK *k = p[1];
     const TV *v = p[2];
 #if HAS_MASK
-    const uint8_t *mask = p[3];
+    const uint8_t *mask = p[5];
 #endif
-    const TO *o = p[3 + HAS_MASK];
-    const float *lse = p[4 + HAS_MASK];
+    const TO *o = p[3];
+    const float *lse = p[4];
     const TDO *d_o = p[5 + HAS_MASK];
     TDQ *dq = p[6 + HAS_MASK];
     TDK *dk = p[7 + HAS_MASK];

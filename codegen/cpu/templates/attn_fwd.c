@@ -8,7 +8,7 @@
  *   TQ TK TV TO, LQ() ...    element types and their conversions to and from float
  *   Q_S(b) K_S(b) ...        offset of batch entry b; Q_T K_T V_T O_T token strides; LSE_T
  *   MASK_S(b), MASK_I, MASK_J strides of the mask
- * Operands: q k v [mask] o lse.
+ * Operands: q k v o lse [mask].
  */
 void FN(const kctx *x, void *const *p)
 {
@@ -18,10 +18,10 @@ void FN(const kctx *x, void *const *p)
     const TK *k = p[1];
     const TV *v = p[2];
 #if HAS_MASK
-    const uint8_t *mask = p[3];
+    const uint8_t *mask = p[5];
 #endif
-    TO *o = p[3 + HAS_MASK];
-    float *lse = p[4 + HAS_MASK];
+    TO *o = p[3];
+    float *lse = p[4];
 #pragma omp parallel for schedule(static) if ((int64_t)B0 * B1 * B2 * B3 * SEQ * OVER > 4096)
     for (int64_t job = 0; job < (int64_t)B0 * B1 * B2 * B3 * NQB; job++) {
         const int64_t b = job / NQB, i0 = job % NQB * QB;

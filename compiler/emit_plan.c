@@ -1,0 +1,437 @@
+/* emit_plan.c - K nodes become steps, buffers become regions and offsets, names become strings.
+ *
+ * Regions: the arena, the constants, then one per (state, flat buffer) in the order of the tables.
+ * Offsets of arena buffers are the memory plan's; constants are packed in the order of the buffers.
+ */
+#include "compiler/emit_plan.h"
+
+#include <string.h>
+
+enum { ARENA_REGION = 0, CONST_REGION = 1, FIRST_STATE_REGION = 2, NO_REGION = -1 };
+
+typedef struct emitter {
+    const emit_plan_input *in;
+    const kir_module *k;
+    const ir_module *ir;
+    dfm_arena *a;
+    plan_pool *pool;
+    uint32_t position;                       /* of the node, in the order of cg_each_node */
+    uint32_t program;
+    int32_t *region_of;                      /* by state * n_flats + flat */
+    uint64_t *const_at;                      /* by buffer: byte offset in the constants */
+    DFM_VEC(plan_region) regions;
+    DFM_VEC(plan_state) states;
+    DFM_VEC(plan_param) params;
+    DFM_VEC(plan_io) io;
+    DFM_VEC(plan_program) programs;
+    DFM_VEC(plan_str) scalars;
+    DFM_VEC(plan_step) steps;
+    DFM_VEC(plan_operand) operands;
+    DFM_VEC(plan_gemm) gemms;
+    DFM_VEC(plan_kernel) kernels;
+    double flops, bytes;                     /* of the program so far, per execution */
+    double times;                            /* product of the open loops' trip counts */
+} emitter;
+
+static const char *name_of(const emitter *em, dfm_name n) { return dfm_name_str(em->ir->names, n); }
+static plan_str text(emitter *em, const char *s) { return plan_pool_add(em->pool, s); }
+
+/* -- regions, states, parameters ------------------------------------------------------------------ */
+
+static void emit_regions(emitter *em)
+{
+    const ir_module *ir = em->ir;
+    uint64_t arena = 0, consts = 0;
+    for (uint32_t p = 0; p < em->k->programs.n; p++)
+        if (em->k->programs.p[p]->arena_bytes > arena) arena = em->k->programs.p[p]->arena_bytes;
+    em->const_at = dfm_new_n(em->a, uint64_t, em->k->bufs.n);
+    for (uint32_t b = 1; b < em->k->bufs.n; b++) {
+        const kir_buffer *buf = &em->k->bufs.p[b];
+        if (buf->mem != KIR_MEM_CONST) continue;
+        em->const_at[b] = consts;
+        consts += (buf->elems * dfm_dtype_bytes(buf->dtype) + 63) / 64 * 64;
+    }
+    dfm_push(em->a, &em->regions, ((plan_region){.kind = PLAN_REGION_ARENA, .bytes = arena}));
+    dfm_push(em->a, &em->regions, ((plan_region){.kind = PLAN_REGION_CONST, .bytes = consts}));
+    em->region_of = dfm_new_n(em->a, int32_t, ir->states.n * ir->flats.n + 1);
+    for (uint32_t s = 0; s < ir->states.n; s++) {
+        const ir_state *st = &ir->states.p[s];
+        plan_state ps = {.name = text(em, name_of(em, st->name)), .is_ema = st->is_ema,
+                         .saved = st->saved,
+                         .on_demand = !strcmp(name_of(em, st->name), "acc")};
+        dfm_push(em->a, &em->states, ps);
+        for (uint32_t f = 0; f < ir->flats.n; f++) {
+            const ir_flat *fl = &ir->flats.p[f];
+            em->region_of[s * ir->flats.n + f] = NO_REGION;
+            if (s != IR_STATE_W && !fl->trainable) continue;
+            dfm_dtype d = st->dtype ? st->dtype : fl->dtype;
+            em->region_of[s * ir->flats.n + f] = (int32_t)em->regions.n;
+            dfm_push(em->a, &em->regions,
+                     ((plan_region){.kind = PLAN_REGION_STATE, .dtype = d, .state = s, .flat = f,
+                                    .bytes = fl->n_elems * dfm_dtype_bytes(d)}));
+        }
+    }
+}
+
+/* "blocks.{i}.attn" with {i} replaced by the layer's numbers. */
+static const char *layer_name(emitter *em, const ir_param *p, dfm_name pattern, const int64_t *at)
+{
+    dfm_sb sb = dfm_sb_make(em->a);
+    for (const char *s = name_of(em, pattern); *s;) {
+        const char *end = *s == '{' ? strchr(s, '}') : NULL;
+        bool done = false;
+        for (uint32_t l = 0; end && l < p->n_loops && !done; l++) {
+            const char *var = name_of(em, p->loop_vars[l]);
+            if (strlen(var) != (size_t)(end - s - 1) || strncmp(var, s + 1, strlen(var))) continue;
+            dfm_sb_printf(&sb, "%lld", (long long)at[l]);
+            s = end + 1;
+            done = true;
+        }
+        if (!done) dfm_sb_add(&sb, s++, 1);
+    }
+    return dfm_sb_cstr(&sb);
+}
+
+static void emit_param(emitter *em, const ir_param *p)
+{
+    const ir_type_info *t = ir_type_of(em->ir, p->type);
+    uint64_t layers = 1, elems;
+    for (uint32_t l = 0; l < p->n_loops; l++) layers *= (uint64_t)ir_extent(em->ir, t->dims[l]);
+    elems = ir_elems(em->ir, p->type) / layers;
+    for (uint64_t k = 0; k < layers; k++) {
+        int64_t at[4] = {0};
+        uint64_t rest = k;
+        for (uint32_t l = p->n_loops; l-- > 0;) {
+            at[l] = (int64_t)(rest % (uint64_t)ir_extent(em->ir, t->dims[l]));
+            rest /= (uint64_t)ir_extent(em->ir, t->dims[l]);
+        }
+        plan_param pp = {.path = text(em, layer_name(em, p, p->path, at)),
+                         .published = text(em, layer_name(em, p, p->published.i ? p->published
+                                                                                : p->path, at)),
+                         .flat = p->group, .dtype = t->dtype, .offset = p->flat_offset + k * elems,
+                         .elems = elems, .rank = p->file_rank,
+                         .flags = (p->trainable ? PLAN_PARAM_TRAINABLE : 0u) |
+                                  (p->is_buffer ? PLAN_PARAM_BUFFER : 0u) |
+                                  (p->reshape_any ? PLAN_PARAM_RESHAPE : 0u)};
+        memcpy(pp.shape, p->file_shape, p->file_rank * sizeof pp.shape[0]);
+        dfm_push(em->a, &em->params, pp);
+    }
+}
+
+/* -- operands -------------------------------------------------------------------------------------- */
+
+static void emit_operand(void *user, kir_arg *arg)
+{
+    emitter *em = user;
+    plan_operand op = {.region = UINT32_MAX};
+    if (arg->buf.i) {
+        const kir_buffer *b = &em->k->bufs.p[arg->buf.i];
+        int64_t size = (int64_t)dfm_dtype_bytes(arg->dtype), last = 0, first = 0;
+        for (int d = 0; d < arg->rank; d++) {
+            int64_t reach = (ir_extent(em->ir, arg->dims[d]) - 1) * arg->stride[d];
+            *(reach < 0 ? &first : &last) += reach;
+        }
+        uint64_t base = b->mem == KIR_MEM_CONST ? em->const_at[arg->buf.i]
+                        : b->mem == KIR_MEM_STATE ? 0 : b->offset;
+        op.region = b->mem == KIR_MEM_CONST ? CONST_REGION : ARENA_REGION;
+        if (b->mem == KIR_MEM_STATE)
+            op.region = (uint32_t)em->region_of[b->state * em->ir->flats.n + b->flat];
+        op.flags = arg->write ? PLAN_WRITE : PLAN_READ;
+        op.offset = base + (uint64_t)(arg->offset * size);
+        op.span = (uint64_t)((last - first + 1) * size);
+        for (int l = 0; l < PLAN_MAX_LOOPS; l++) op.loop_stride[l] = arg->loop_stride[l] * size;
+    }
+    dfm_push(em->a, &em->operands, op);
+}
+
+/* -- steps ------------------------------------------------------------------------------------------ */
+
+static double arg_bytes(const emitter *em, const kir_arg *a)
+{
+    double n = (double)dfm_dtype_bytes(a->dtype);
+    for (int d = 0; d < a->rank; d++)
+        if (a->stride[d]) n *= (double)ir_extent(em->ir, a->dims[d]);
+    return n;
+}
+
+static void add_bytes(void *user, kir_arg *arg)
+{
+    emitter *em = user;
+    em->bytes += em->times * arg_bytes(em, arg);
+}
+
+/* Floating-point operations of one call, as benchmarks count them: a multiply-add is two. */
+static double node_flops(const emitter *em, const kir_node *n)
+{
+    double f = 1;
+    if (n->kind == KIR_NODE_GEMM)
+        return 2.0 * (double)n->gemm.batch[0] * (double)n->gemm.batch[1] * (double)n->gemm.m *
+               (double)n->gemm.n * (double)n->gemm.k;
+    if (n->kind == KIR_NODE_ATTN) {
+        for (int i = 0; i < KIR_ATTN_BATCH; i++) f *= (double)n->attn.batch[i];
+        f *= (double)n->attn.seq * (double)n->attn.over;
+        return 2.0 * f * (n->attn.backward
+                              ? 3.0 * (double)n->attn.feature + 2.0 * (double)n->attn.value
+                              : (double)n->attn.feature + (double)n->attn.value);
+    }
+    if (n->kind != KIR_NODE_KERNEL) return 0;
+    uint32_t row = 0, lane = 0;
+    for (uint32_t s = 0; s < n->kernel->sections.n; s++) {
+        const kir_section *sec = &n->kernel->sections.p[s];
+        for (uint32_t i = sec->first; i < sec->first + sec->n; i++) {
+            kir_op op = n->kernel->insts.p[i].op;
+            if (op == KIR_FN || op == KIR_REDUCE || op == KIR_ACC)
+                ++*(sec->kind == KIR_ROW ? &row : &lane);
+        }
+    }
+    double rows = (double)kir_rows(em->ir, n->kernel);
+    return rows * (row + lane * (double)kir_lanes(em->ir, n->kernel));
+}
+
+static void emit_gemm(emitter *em, const kir_node *n, plan_step *st)
+{
+    const kir_gemm *g = &n->gemm;
+    plan_gemm pg = {.batch = {g->batch[0], g->batch[1]}, .m = g->m, .n = g->n, .k = g->k,
+                    .da = g->a.dtype, .db = g->b.dtype, .dc = g->c.dtype,
+                    .has_bias = g->bias.buf.i != 0};
+    memcpy(pg.sa, g->sa, sizeof pg.sa);
+    memcpy(pg.sb, g->sb, sizeof pg.sb);
+    memcpy(pg.sc, g->sc, sizeof pg.sc);
+    if (g->scratch.buf.i) pg.scratch_bytes = em->k->bufs.p[g->scratch.buf.i].elems;
+    st->kind = PLAN_STEP_GEMM;
+    st->item = em->gemms.n;
+    for (uint32_t i = 0; i < em->gemms.n; i++)
+        if (!memcmp(&em->gemms.p[i], &pg, sizeof pg)) st->item = i;
+    if (st->item == em->gemms.n) dfm_push(em->a, &em->gemms, pg);
+    kir_arg args[] = {g->a, g->b, g->c, g->bias, g->scratch};
+    for (size_t i = 0; i < DFM_LEN(args); i++) emit_operand(em, &args[i]);
+}
+
+static void emit_nodes(emitter *em, const kir_nodes *nodes);
+
+static void emit_loop(emitter *em, const kir_node *n, plan_step st)
+{
+    uint32_t at = em->steps.n;
+    int64_t trips = ir_extent(em->ir, n->loop.dim);
+    st.kind = PLAN_STEP_LOOP;
+    st.depth = n->loop.depth;
+    st.reverse = n->loop.reverse;
+    st.value = (uint64_t)trips;
+    dfm_push(em->a, &em->steps, st);
+    em->times *= (double)trips;
+    emit_nodes(em, &n->loop.body);
+    em->times /= (double)trips;
+    dfm_push(em->a, &em->steps, ((plan_step){.kind = PLAN_STEP_END, .item = at, .value = at,
+                                             .depth = n->loop.depth, .where = st.where}));
+}
+
+static void emit_node(emitter *em, kir_node *n)
+{
+    plan_step st = {.first_operand = em->operands.n, .name = text(em, name_of(em, n->name)),
+                    .replaces = n->replaces.i ? text(em, name_of(em, n->replaces)) : 0,
+                    .where = text(em, diag_place(em->in->diag, em->a, n->loc))};
+    uint32_t unit = em->in->code->unit_of[em->position++];
+    if (n->kind == KIR_NODE_LOOP) {
+        emit_loop(em, n, st);
+        return;
+    }
+    em->flops += em->times * node_flops(em, n);
+    kir_each_arg(n, add_bytes, em);
+    if (n->kind == KIR_NODE_GEMM) emit_gemm(em, n, &st);
+    else if (n->kind == KIR_NODE_COPY) {
+        st.kind = PLAN_STEP_COPY;
+        st.value = (uint64_t)n->copy.elems * dfm_dtype_bytes(n->copy.src.dtype);
+        kir_each_arg(n, emit_operand, em);
+    } else {
+        st.kind = PLAN_STEP_CALL;
+        st.item = unit;
+        kir_each_arg(n, emit_operand, em);
+    }
+    st.n_operands = em->operands.n - st.first_operand;
+    dfm_push(em->a, &em->steps, st);
+}
+
+/* Loops nest at most KIR_MAX_LOOPS deep, so this recursion is bounded. */
+static void emit_nodes(emitter *em, const kir_nodes *nodes)
+{
+    for (uint32_t i = 0; i < nodes->n; i++) emit_node(em, nodes->p[i]);
+}
+
+/* -- programs ------------------------------------------------------------------------------------------ */
+
+static const ir_data_field *data_field(const emitter *em, dfm_name name)
+{
+    for (uint32_t i = 0; i < em->ir->data.n; i++)
+        if (dfm_name_eq(em->ir->data.p[i].name, name)) return &em->ir->data.p[i];
+    return NULL;
+}
+
+static void emit_io(emitter *em, const kir_io *io, bool output)
+{
+    const kir_buffer *b = &em->k->bufs.p[io->arg.buf.i];
+    const ir_type_info *t = ir_type_of(em->ir, io->type);
+    const ir_data_field *df = output ? NULL : data_field(em, io->name);
+    plan_io p = {.name = text(em, name_of(em, io->name)), .dtype = io->arg.dtype, .rank = t->rank,
+                 .offset = b->offset + (uint64_t)io->arg.offset * dfm_dtype_bytes(io->arg.dtype),
+                 .bytes = ir_elems(em->ir, io->type) * dfm_dtype_bytes(io->arg.dtype)};
+    p.flags = output ? PLAN_IO_OUTPUT : df ? PLAN_IO_DATA : b->is_draw ? PLAN_IO_DRAW : PLAN_IO_FORMAL;
+    for (uint32_t d = 0; d < t->rank; d++) {
+        p.shape[d] = ir_extent(em->ir, t->dims[d]);
+        p.dims[d] = text(em, ir_dim_str(em->ir, t->dims[d]));
+    }
+    if (t->rank && em->ir->batch.i && t->dims[0].i == em->ir->batch.i) p.flags |= PLAN_IO_BATCH;
+    if (df) {
+        p.source = text(em, df->source);
+        p.pad_dim = df->pad_dim ? text(em, df->pad_dim) : 0;
+    }
+    dfm_push(em->a, &em->io, p);
+}
+
+static void emit_program(emitter *em, uint32_t index)
+{
+    const kir_program *kp = em->k->programs.p[index];
+    plan_program p = {.name = text(em, kp->name), .first_step = em->steps.n, .first_io = em->io.n,
+                      .first_scalar = em->scalars.n, .arena_bytes = kp->arena_bytes};
+    em->program = index;
+    em->flops = em->bytes = 0;
+    em->times = 1;
+    for (uint32_t i = 0; i < kp->scalars.n; i++)
+        dfm_push(em->a, &em->scalars, text(em, name_of(em, kp->scalars.p[i])));
+    for (uint32_t i = 0; i < kp->inputs.n; i++) emit_io(em, &kp->inputs.p[i], false);
+    for (uint32_t i = 0; i < kp->outputs.n; i++) emit_io(em, &kp->outputs.p[i], true);
+    emit_nodes(em, &kp->nodes);
+    p.n_steps = em->steps.n - p.first_step;
+    p.n_io = em->io.n - p.first_io;
+    p.n_scalars = em->scalars.n - p.first_scalar;
+    p.n_results = kp->outputs.n;
+    p.flops = em->flops;
+    p.bytes = em->bytes;
+    dfm_push(em->a, &em->programs, p);
+}
+
+static void emit_kernels(emitter *em)
+{
+    double bytes = em->bytes;
+    em->times = 1;
+    for (uint32_t u = 0; u < em->in->code->units.n; u++) {
+        const cg_unit *unit = &em->in->code->units.p[u];
+        em->bytes = 0;
+        kir_each_arg((kir_node *)unit->node, add_bytes, em);
+        dfm_push(em->a, &em->kernels,
+                 ((plan_kernel){.symbol = text(em, unit->symbol),
+                                .name = text(em, name_of(em, unit->node->name)),
+                                .where = text(em, diag_place(em->in->diag, em->a, unit->node->loc)),
+                                .n_operands = unit->n_args, .flops = node_flops(em, unit->node),
+                                .bytes = em->bytes}));
+    }
+    em->bytes = bytes;
+}
+
+static void *pack_consts(emitter *em, uint64_t bytes)
+{
+    char *p = dfm_alloc(em->a, bytes ? bytes : 1);
+    for (uint32_t b = 1; b < em->k->bufs.n; b++) {
+        const kir_buffer *buf = &em->k->bufs.p[b];
+        if (buf->mem != KIR_MEM_CONST) continue;
+        for (uint64_t i = 0; i < buf->elems; i++)
+            dfm_store_double(buf->dtype, p + em->const_at[b], i, buf->data[i]);
+    }
+    return p;
+}
+
+/* -- META ------------------------------------------------------------------------------------------------ */
+
+static void json_string(dfm_sb *sb, const char *s)
+{
+    dfm_sb_puts(sb, "\"");
+    for (; s && *s; s++) {
+        if (*s == '"' || *s == '\\') dfm_sb_printf(sb, "\\%c", *s);
+        else if ((unsigned char)*s < 32) dfm_sb_printf(sb, "\\u%04x", *s);
+        else dfm_sb_add(sb, s, 1);
+    }
+    dfm_sb_puts(sb, "\"");
+}
+
+static void json_member(dfm_sb *sb, const char *key, const char *value)
+{
+    dfm_sb_printf(sb, ",\n  ");
+    json_string(sb, key);
+    dfm_sb_puts(sb, ": ");
+    json_string(sb, value ? value : "");
+}
+
+/* Dims that the user named; aliases and the compiler's own (with odd characters) are left out. */
+static void json_dims(emitter *em, dfm_sb *sb)
+{
+    const char *comma = "";
+    dfm_sb_puts(sb, ",\n  \"dims\": {");
+    for (uint32_t d = 1; d < em->ir->dims.n; d++) {
+        const ir_dim_info *info = &em->ir->dims.p[d];
+        const char *name = name_of(em, info->name);
+        if (info->alias_of.i || strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"
+                                             "0123456789") != strlen(name))
+            continue;
+        dfm_sb_puts(sb, comma);
+        json_string(sb, name);
+        dfm_sb_printf(sb, ": %lld", (long long)info->extent);
+        comma = ", ";
+    }
+    dfm_sb_puts(sb, "}");
+}
+
+static const char *meta_text(emitter *em)
+{
+    const emit_plan_input *in = em->in;
+    dfm_sb sb = dfm_sb_make(em->a);
+    int64_t batch = em->ir->batch.i ? ir_extent(em->ir, em->ir->batch) : 1;
+    dfm_sb_printf(&sb, "{\n  \"dfmc\": \"%s\"", DFM_VERSION);
+    json_member(&sb, "target", in->target);
+    json_member(&sb, "arch", in->arch);
+    dfm_sb_puts(&sb, ",\n  \"cpu\": [");
+    for (uint32_t i = 0; i < in->code->n_features; i++) {
+        if (i) dfm_sb_puts(&sb, ", ");
+        json_string(&sb, in->code->features[i]);
+    }
+    dfm_sb_puts(&sb, "]");
+    json_member(&sb, "model", em->ir->model);
+    json_member(&sb, "train", em->ir->train);
+    json_member(&sb, "sampler", em->ir->sampler);
+    json_member(&sb, "variant", em->ir->variant);
+    json_member(&sb, "precision", em->ir->precision);
+    json_member(&sb, "source", in->source_file);
+    json_member(&sb, "data", in->data_path);
+    dfm_sb_printf(&sb, ",\n  \"batch\": %lld", (long long)batch);
+    json_dims(em, &sb);
+    dfm_sb_puts(&sb, "\n}\n");
+    return dfm_sb_cstr(&sb);
+}
+
+void emit_plan(const emit_plan_input *in, dfm_arena *a, plan *out)
+{
+    emitter e = {.in = in, .k = in->kir, .ir = in->kir->ir, .a = a, .pool = plan_pool_create(a)};
+    emitter *em = &e;
+    emit_regions(em);
+    for (uint32_t i = 0; i < em->ir->params.n; i++) emit_param(em, &em->ir->params.p[i]);
+    for (uint32_t i = 0; i < em->k->programs.n; i++) emit_program(em, i);
+    emit_kernels(em);
+    const char *meta = meta_text(em);
+    *out = (plan){
+        .flags = (in->code->n_code ? PLAN_HAS_HOST_CODE : 0) | PLAN_DETERMINISTIC,
+        .source_id = in->source_id,
+        .meta = meta, .n_meta = strlen(meta),
+        .regions = em->regions.p, .n_regions = em->regions.n,
+        .states = em->states.p, .n_states = em->states.n,
+        .params = em->params.p, .n_params = em->params.n,
+        .io = em->io.p, .n_io = em->io.n,
+        .programs = em->programs.p, .n_programs = em->programs.n,
+        .scalars = em->scalars.p, .n_scalars = em->scalars.n,
+        .steps = em->steps.p, .n_steps = em->steps.n,
+        .operands = em->operands.p, .n_operands = em->operands.n,
+        .gemms = em->gemms.p, .n_gemms = em->gemms.n,
+        .kernels = em->kernels.p, .n_kernels = em->kernels.n,
+        .consts = pack_consts(em, em->regions.p[CONST_REGION].bytes),
+        .n_consts = em->regions.p[CONST_REGION].bytes,
+        .code = in->code->code, .n_code = in->code->n_code,
+    };
+    out->strs = plan_pool_bytes(em->pool, &out->n_strs);
+}

@@ -1,0 +1,75 @@
+/* main.c - dfmc: the command line, and the only place that prints errors and exits. */
+#include <string.h>
+#include <unistd.h>
+
+#include "compiler/driver.h"
+
+enum { EXIT_USER = 1, EXIT_BAD_USAGE = 2 };
+
+static int explain(const options *o)
+{
+    if (o->value[OPT_ALL]) {
+        diag_write_markdown(stdout);
+        return 0;
+    }
+    diag_code code = diag_code_find(o->input);
+    if (!code) {
+        fprintf(stderr, "error: there is no code '%s'\n  help: codes look like E0304; "
+                        "dfmc explain --all lists them\n", o->input);
+        return EXIT_BAD_USAGE;
+    }
+    diag_explain(code, stdout);
+    return 0;
+}
+
+static int run(driver *d)
+{
+    diag_format format = DIAG_TEXT;
+    const char *f = d->opt->value[OPT_FORMAT];
+    if (f && !strcmp(f, "json")) format = DIAG_JSON;
+    else if (f && !strcmp(f, "short")) format = DIAG_SHORT;
+    else if (f && strcmp(f, "text") != 0) {
+        fprintf(stderr, "error: unknown format '%s'\n  help: formats: text short json\n", f);
+        return EXIT_BAD_USAGE;
+    }
+    int code = driver_run(d);
+    bool colour = format == DIAG_TEXT && isatty(2) && !getenv("NO_COLOR");
+    diag_print(d->diag, stderr, format, colour);
+    if (d->err.code != DFM_OK) {
+        fprintf(stderr, "error: %s\n", d->err.text);
+        if (code == 4 && d->err.code != DFM_INTERNAL) code = 3;
+        if (code == 4) fprintf(stderr, "This is a bug in dfmc. Please report it with the program.\n");
+    }
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "error: cannot write the output\n");
+        return 3;
+    }
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    dfm_arena *a = dfm_arena_create("dfmc");
+    options opt;
+    dfm_err err = {0};
+    int code = 0;
+    dfm_sb sb = dfm_sb_make(a);
+    if (options_parse(a, argc, argv, &opt, &err) != DFM_OK) {
+        fprintf(stderr, "error: %s\n", err.text);
+        code = EXIT_BAD_USAGE;
+    } else if (opt.cmd == CMD_HELP) {
+        if (opt.value[OPT_ALL]) options_markdown(&sb);
+        else options_help(&sb);
+        fputs(dfm_sb_cstr(&sb), stdout);
+    } else if (opt.cmd == CMD_VERSION) {
+        puts("dfmc " DFM_VERSION);
+    } else if (opt.cmd == CMD_EXPLAIN) {
+        code = explain(&opt);
+    } else {
+        driver d = {.arena = a, .names = dfm_names_create(a), .diag = diag_create(a), .opt = &opt,
+                    .out = stdout, .log = stderr};
+        code = run(&d);
+    }
+    dfm_arena_destroy(a);
+    return code;
+}
