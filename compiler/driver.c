@@ -146,7 +146,8 @@ static bool add_gradients(passes *ps, const ir_program *loss)
     if (!run_pass(ps, "simplify", &simple)) return false;
     ir_graph *g = ir_graph_create(m, "grad", &index);
     ad_request rq = {.params = true};
-    ad_grad(m, m->graphs.p[simple], &rq, g);
+    if (!ad_grad(&ps->cx, m->graphs.p[simple], &rq, g)) return false;
+    dfm_arena_reset(ps->scratch);
     if (ir_verify_graph(m, g, &ps->d->err) != DFM_OK) {
         dfm_while(&ps->d->err, "verifying the gradient");
         return false;
