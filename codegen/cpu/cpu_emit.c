@@ -271,8 +271,8 @@ static const char *fn_text(ir_fn fn, bool is_float)
     case IR_FN_DIV: return is_float ? "%a / %b" : "(int32_t)floor_div(%a, %b)";
     case IR_FN_MOD: return is_float ? "f_mod(%a, %b)" : "(int32_t)floor_mod(%a, %b)";
     case IR_FN_POW: return "powf(%a, %b)";
-    case IR_FN_MIN: return is_float ? "f_min(%a, %b)" : "(%b < %a ? %b : %a)";
-    case IR_FN_MAX: return is_float ? "f_max(%a, %b)" : "(%b > %a ? %b : %a)";
+    case IR_FN_MIN: return is_float ? "f_min(%a, %b)" : "(%a <= %b ? %a : %b)";
+    case IR_FN_MAX: return is_float ? "f_max(%a, %b)" : "(%a >= %b ? %a : %b)";
     case IR_FN_LT: return "(%a < %b)";
     case IR_FN_LE: return "(%a <= %b)";
     case IR_FN_EQ: return "(%a == %b)";
