@@ -23,3 +23,7 @@ endif()
 if(TARGET dfm_metrics)
   dfm_test(rt_metrics LABELS fast SOURCES ${here}/test_metrics.c LIBS dfm_metrics)
 endif()
+
+if(TARGET dfm_config)
+  dfm_test(rt_config LABELS fast SOURCES ${here}/test_config.c LIBS dfm_config)
+endif()
