@@ -314,8 +314,8 @@ static void print_text(const diag_ctx *cx, dfm_sb *sb, bool colour)
         put_report(&p, cx->diags.p[i]);
         if (!explain) explain = cx->diags.p[i]->code;
     }
-    if (cx->n_errors > DIAG_MAX_ERRORS)
-        dfm_sb_printf(sb, "\n%d errors are shown; there are more\n", DIAG_MAX_ERRORS);
+    if (cx->n_errors >= DIAG_MAX_ERRORS)
+        dfm_sb_printf(sb, "\n%d errors: no more are looked for\n", DIAG_MAX_ERRORS);
     else if (cx->n_errors > 1)
         dfm_sb_printf(sb, "\n%u errors\n", cx->n_errors);
     if (explain)

@@ -189,7 +189,7 @@ static bool comparison_chain(const site *s)
 static bool wrong_place(const site *s)
 {
     int flags = ast_keyword_flags(s->t[s->at].kind);
-    if (s->at != s->start || flags < 0) return false;
+    if (s->at != s->start || flags < 0 || s->t[s->at + 1].kind == '=') return false;
     const char *word = spelling(s, s->at);
     if ((flags & BOTH) == ITEM && in_body(s)) {
         diag *d = report(s, DIAG_E0212, s->at,
@@ -239,6 +239,8 @@ static void other(const site *s)
         diag_help(d, "make the first line `dfm 1`");
     if (t->kind == '*' && s->at > 0 && t[-1].kind == '*' && t[-1].end == t->begin)
         diag_help(d, "powers are written `^`");
+    if (t->kind == '{' && expects(s, "->"))
+        diag_help(d, "write the type of the result: `-> [B, D] {`");
     if (t->kind == ':' && expects(s, "'='"))
         diag_help(d, "statements take no types; parameters are declared with `param`");
 }
@@ -253,8 +255,10 @@ void ast_syntax_error(ast_parser *p, const char *const *expected, uint32_t n)
         s.start--;
     p->recovering = true;
     if (s.t[s.at].kind == '{') p->next = s.at;      /* the block is passed over, from here */
-    for (uint32_t i = s.start; i <= s.at + 1 && i < all->n; i++)
+    for (uint32_t i = s.start; i < all->n; i++) {
         if (s.t[i].flags & AST_TOK_FAULT) return;
+        if (i >= s.at && (s.t[i].kind == ';' || s.t[i].kind == '{')) break;
+    }
     if (misspelt(&s) || bare_expression(&s) || comparison_chain(&s) || wrong_place(&s) ||
         reserved_name(&s))
         return;

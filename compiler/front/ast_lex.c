@@ -52,6 +52,7 @@ bool ast_ends_statement(int token)
     switch (token) {
     case TOK_IDENT: case TOK_INT: case TOK_FLOAT: case TOK_UNIT: case TOK_STRING:
     case TOK_TRUE: case TOK_FALSE: case TOK_ELLIPSIS: case ')': case ']': case '}':
+    case TOK_DFM_YYerror:
         return true;
     default:
         return false;
@@ -389,6 +390,7 @@ static void close_paren(ast_lexer *l, char c, uint32_t at)
         emit(l, closer(b->c), at, 1);
     } else {
         fault(l, diag_error(l->cx, DIAG_E0206, place(l, at, 1), "this `%c` closes nothing", c));
+        emit(l, TOK_DFM_YYerror, at, 1);
     }
 }
 

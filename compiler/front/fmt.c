@@ -72,19 +72,26 @@ static bool blank_between(const fmt *f, uint32_t i)
 static void pick_tokens(fmt *f)
 {
     f->t = dfm_new_n(f->a, ast_token, f->in->n);
+    uint16_t carry = 0;            /* flags of tokens left out: the next one starts their line */
     for (uint32_t i = 0; i + 1 < f->in->n; i++) {
         const ast_token *t = &f->in->t[i];
         int last = f->n ? f->t[f->n - 1].kind : ';';
-        if (t->flags & AST_TOK_INSERTED) continue;
-        if (t->kind == ';') {
+        bool drop = t->flags & AST_TOK_INSERTED;
+        if (t->kind == ';' && !drop) {
             const ast_token *next = t + 1;
-            while (next->kind == ';') next++;
-            if (last == ';' || last == '{' || next->kind == '}' || next->kind == 0) continue;
-            /* At a line end the automatic one does it, unless the next line would go on. */
-            bool at_end = next->flags & AST_TOK_FIRST;
-            if (at_end && ast_ends_statement(last) && !ast_goes_on(next->kind)) continue;
+            unsigned lines = carry | t->flags | next->flags;
+            while (next->kind == ';') lines |= (++next)->flags;
+            drop = last == ';' || last == '{' || next->kind == '}' || next->kind == 0 ||
+                   /* the automatic one does it, unless the next line would go on */
+                   (lines & AST_TOK_FIRST && ast_ends_statement(last) && !ast_goes_on(next->kind));
         }
-        f->t[f->n++] = *t;
+        if (drop) {
+            carry |= t->flags & (AST_TOK_FIRST | AST_TOK_BLANK_BEFORE);
+            continue;
+        }
+        f->t[f->n] = *t;
+        f->t[f->n++].flags |= carry;
+        carry = 0;
     }
 }
 

@@ -52,7 +52,7 @@ block gelu(x: any[...], approx: const = "none") -> any[...] {
   if approx == "tanh" {
     y = 0.5 * x * (1 + tanh(sqrt(2 / 3.141592653589793) * (x + 0.044715 * x * x * x)))
   } else {
-    if approx != "none" { error("gelu: `approx` is \"tanh\" or \"none\"") }
+    if approx != "none" { require false, "gelu: `approx` is \"tanh\" or \"none\"" }
     y = 0.5 * x * (1 + erf(x * sqrt(0.5)))
   }
   return y

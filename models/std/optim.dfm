@@ -68,7 +68,7 @@ block lr(lr: f32, step: i32, warmup: const = 0, decay: const = "constant", total
     y = y * rsqrt(max(n / ref, 1.0))
   }
   if decay != "constant" and decay != "cosine" and decay != "linear" and decay != "inv_sqrt" {
-    error("lr: `decay` is \"constant\", \"cosine\", \"linear\" or \"inv_sqrt\"")
+    require false, "lr: `decay` is \"constant\", \"cosine\", \"linear\" or \"inv_sqrt\""
   }
   return y
 }

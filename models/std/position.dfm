@@ -12,7 +12,7 @@ op sinusoid(t: f32[...], K: dim, max_period: const = 10000, order: const = "cos_
   if order == "cos_sin" {
     y[..., k] = select(k < half, cos(a[..., k]), sin(a[..., k]))
   } else {
-    if order != "sin_cos" { error("sinusoid: `order` is \"cos_sin\" or \"sin_cos\"") }
+    if order != "sin_cos" { require false, "sinusoid: `order` is \"cos_sin\" or \"sin_cos\"" }
     y[..., k] = select(k < half, sin(a[..., k]), cos(a[..., k]))
   }
   return y

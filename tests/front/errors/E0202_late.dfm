@@ -1,0 +1,3 @@
+# comment
+dim A = 1
+dfm 1

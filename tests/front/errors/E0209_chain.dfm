@@ -1,0 +1,2 @@
+dfm 1
+require 0 < D < 4096
