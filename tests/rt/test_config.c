@@ -84,7 +84,7 @@ static void exact_messages(void **state)
         {"- 1", "run.yaml:1:1: error: it must be a map of keys and values"},
         {"train: {steps: 1}\n---\nrun: {threads: 1}\n", "run.yaml:2:1: error: a second document "
                                                        "starts here"},
-        {"train: {steps: 1", "run.yaml:1:17: error: did not find expected ',' or '}'"},
+        {"train: {steps: 1", "run.yaml:2:1: error: did not find expected ',' or '}'"},
         {"run: {name: \"a\\0b\"}", "run.yaml:1:13: error: a value holds a NUL"},
         {"run: {name: \"a\\nb\"}", "run.yaml:1:13: error: 'run.name' must be text without control "
                                    "characters, not '?'"},
