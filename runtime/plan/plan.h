@@ -90,7 +90,7 @@ typedef struct plan_program {                /* section PROG */
     uint32_t first_step, n_steps;
     uint32_t first_io, n_io;                 /* inputs, then outputs */
     uint32_t first_scalar, n_scalars;        /* section SCAL: plan_str names, order of ctx->scalars */
-    uint32_t n_results, zero;
+    uint32_t n_results, zero[2];
     uint64_t arena_bytes;
     double flops, bytes;                     /* of one execution, by the cost model */
 } plan_program;
@@ -147,7 +147,14 @@ typedef struct plan_kctx {
     int64_t iter[PLAN_MAX_LOOPS];
     const double *scalars;                   /* of the program, in SCAL order */
 } plan_kctx;
+_Static_assert(sizeof(plan_kctx) == 64, "part of the plan's ABI");
 typedef void plan_kernel_fn(const plan_kctx *ctx, void *const *operands);
+
+_Static_assert(sizeof(plan_region) == 24 && sizeof(plan_state) == 16, "record bytes");
+_Static_assert(sizeof(plan_param) == 168 && sizeof(plan_io) == 240, "record bytes");
+_Static_assert(sizeof(plan_program) == 64 && sizeof(plan_step) == 48, "record bytes");
+_Static_assert(sizeof(plan_operand) == 64 && sizeof(plan_gemm) == 160, "record bytes");
+_Static_assert(sizeof(plan_kernel) == 32, "record bytes");
 
 /* A plan in memory: arrays of records. The writer fills one; the reader points into the map. */
 typedef struct plan {
@@ -192,6 +199,14 @@ void plan_close(plan *p);
 dfm_status plan_verify(const plan *p, dfm_err *err);
 static inline const char *plan_text(const plan *p, plan_str s) { return p->strs + s; }
 const plan_program *plan_find_program(const plan *p, const char *name);   /* NULL if absent */
+
+/* -- plan_meta.c: values of META, which is one JSON object --------------------------------------- */
+/* Text of a key, in the arena; "" if it is absent or no text. */
+const char *plan_meta_string(const plan *p, dfm_arena *a, const char *key);
+/* A whole number; `fallback` if it is absent or something else. */
+int64_t plan_meta_int(const plan *p, const char *key, int64_t fallback);
+/* An array of texts, in the arena. Returns how many. */
+uint32_t plan_meta_strings(const plan *p, dfm_arena *a, const char *key, const char ***out);
 
 /* -- plan_text.c -------------------------------------------------------------------------------- */
 void plan_print(const plan *p, dfm_sb *out);             /* everything: `dfm-rt dis` */
