@@ -38,8 +38,8 @@ static dfm_status bad(const data_shard *s, const char *why, dfm_err *err)
 static dfm_status bad_member(const data_shard *s, const char *name, uint64_t offset,
                              const char *why, dfm_err *err)
 {
-    return dfm_fail(err, DFM_BAD_DATA, "shard '%s', member '%s' at byte %" PRIu64 ": %s", s->path,
-                    name, offset, why);
+    return dfm_fail(err, DFM_BAD_DATA, "shard '%s', member '%.100s' at byte %" PRIu64 ": %s",
+                    s->path, name, offset, why);
 }
 
 /* -- member names -------------------------------------------------------------------------- */
@@ -142,8 +142,7 @@ static dfm_status read_header(data_shard *s, dfm_err *err)
         if (!name) name = archive_entry_pathname_utf8(e);
         if (!name) return bad_member(s, "?", offset, "its name cannot be read", err);
         const char *why = name_refused(name);
-        if (why) return bad_member(s, clean_text(name) ? dfm_strndup(s->sample, name, 100) : "?",
-                                   offset, why, err);
+        if (why) return bad_member(s, clean_text(name) ? name : "?", offset, why, err);
         if (archive_entry_filetype(e) != AE_IFREG || archive_entry_hardlink(e)) continue;
         if (archive_entry_sparse_count(e)) return bad_member(s, name, offset, "it is sparse", err);
         int64_t size = archive_entry_size(e);

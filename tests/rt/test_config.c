@@ -91,7 +91,7 @@ static void exact_messages(void **state)
         {"train: 3", "run.yaml:1:1: error: unknown key 'train'\n"
                      "  help: dfm-rt help config lists all keys"},
         {"train: *none", "run.yaml:1:8: error: found undefined alias"},
-        {"a: &a {b: *a}", "run.yaml:1:7: error: it nests deeper than 64"},
+        {"a: &a {b: *a}", "run.yaml:1:4: error: it nests deeper than 64"},
         {"run: {name: \"\xff\"}", "run.yaml: error: byte 13: invalid leading UTF-8 octet"},
     };
     for (size_t i = 0; i < DFM_LEN(t); i++) {
