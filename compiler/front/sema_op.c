@@ -130,18 +130,21 @@ static bool dim_in_use(const struct sema_op *op, const op_var *self, ir_dim d)
     return false;
 }
 
-/* Give v dims like those of the axis; aliases where another variable has them. */
-static void take_dims(sema *s, op_var *v, const ir_dim *dims, uint32_t n)
+/* Give v dims like those of the axis; where another variable has them, new ones of equal extent
+ * under the variable's own name. False after reporting. */
+static bool take_dims(sema *s, op_var *v, const ir_dim *dims, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
-        ir_dim base = dims[i], d = base;
-        for (uint32_t k = 1; dim_in_use(s->op, v, d); k++) {
-            const ir_dim_info *info = &s->m->dims.p[base.i];
-            if (info->alias_of.i) base = info->alias_of;
-            d = ir_dim_nth_alias(s->m, base, k);
+        ir_dim d = dims[i];
+        const char *name = v->name;
+        while (dim_in_use(s->op, v, d)) {
+            d = sema_ir_dim(s, sema_dim_named(s, name, sema_dim_of(s, dims[i]), v->loc), v->loc);
+            if (!d.i) return false;
+            name = sema_fmt(s, "%s_", name);
         }
         v->dims[v->n++] = d;
     }
+    return true;
 }
 
 /* `k: K` or `k: lo..hi` */
@@ -167,8 +170,7 @@ static bool take_range(sema *s, op_var *v, const ast_node *range)
         if (!d) return false;
         ir_dim one = sema_ir_dim(s, d, range->loc);
         if (!one.i) return false;
-        take_dims(s, v, &one, 1);
-        return true;
+        return take_dims(s, v, &one, 1);
     }
     const sema_dim *group[IR_MAX_RANK];
     ir_dim dims[IR_MAX_RANK];
@@ -176,8 +178,7 @@ static bool take_range(sema *s, op_var *v, const ast_node *range)
     if (n < 0) return false;
     for (int i = 0; i < n; i++)
         if (!(dims[i] = sema_ir_dim(s, group[i], range->loc)).i) return false;
-    take_dims(s, v, dims, (uint32_t)n);
-    return true;
+    return take_dims(s, v, dims, (uint32_t)n);
 }
 
 static bool push_rest(sema *s, const ast_node *elem)
@@ -223,7 +224,7 @@ bool op_push_var(sema *s, const ast_node *elem, const op_axis *prefer, const ast
                       v.name, v.name);
             return false;
         }
-        take_dims(s, &v, ax->dims, ax->n);
+        if (!take_dims(s, &v, ax->dims, ax->n)) return false;
     }
     op->vars[op->n_vars++] = v;
     return true;
