@@ -47,7 +47,7 @@ dfm_loc ast_span(ast_parser *p, ast_range r)
 void ast_too_deep(ast_parser *p, ast_range r)
 {
     if (p->too_deep) return;
-    p->too_deep = true;
+    p->too_deep = p->failed = true;
     diag *d = diag_error(p->cx, DIAG_E0203, ast_span(p, r), "this is nested too deeply");
     diag_help(d, "give parts of it names in statements of their own");
 }
@@ -68,12 +68,12 @@ ast_node *ast_make(ast_parser *p, ast_kind kind, ast_range r, ast_node init)
     init.kind = (uint16_t)kind;
     init.loc = ast_span(p, r);
     init.depth = depth_of(&init);
-    if (init.depth > AST_MAX_DEPTH) {
+    if (init.depth >= AST_MAX_DEPTH && kind != AST_FILE) {
         ast_too_deep(p, r);
         init = (ast_node){.kind = AST_ERROR, .loc = init.loc, .depth = 1};
     }
     if (++p->n_nodes > AST_MAX_NODES && !p->too_many) {
-        p->too_many = true;
+        p->too_many = p->failed = true;
         diag_error(p->cx, DIAG_E0204, init.loc, "the file has more than %d parts", AST_MAX_NODES);
     }
     if (p->pool_left == 0) {
@@ -115,12 +115,14 @@ ast_node *ast_join_path(ast_parser *p, ast_list *parts, ast_range r)
 void ast_set_version(ast_parser *p, ast_node *version, ast_range r)
 {
     if (p->version || p->items.n) {
+        p->failed = true;
         diag *d = diag_error(p->cx, DIAG_E0202, version->loc,
                              p->version ? "the language version is given twice"
                                         : "the language version must stand before everything else");
         diag_label(d, p->version ? p->version->loc : p->items.p[0]->loc, "%s",
                    p->version ? "first here" : "this stands before it");
     } else if (version->num.i != 1) {
+        p->failed = true;
         diag *d = diag_error(p->cx, DIAG_E0213, version->loc, "unknown language version %s",
                              version->text);
         diag_help(d, "this compiler reads `dfm 1`");
@@ -174,6 +176,7 @@ static void check_version(ast_parser *p)
     const ast_token *t = p->tokens->t;
     while (t->kind == ';') t++;
     if (p->version || t->kind == TOK_DFM || (t->flags & AST_TOK_FAULT)) return;
+    p->failed = true;
     diag *d = diag_error(p->cx, DIAG_E0202, ast_span(p, (ast_range){t->begin, t->end}),
                          "the file does not start with the language version");
     diag_help(d, "make the first line `dfm 1`");
@@ -181,19 +184,18 @@ static void check_version(ast_parser *p)
 
 ast_file *ast_parse(dfm_arena *a, diag_ctx *cx, diag_src src)
 {
-    uint32_t first_report = diag_count(cx), errors = diag_n_errors(cx), n;
+    uint32_t first_report = diag_count(cx), n;
     ast_parser p = {.arena = a, .cx = cx, .tokens = ast_lex(a, cx, src)};
     ast_run_grammar(&p);
     check_version(&p);
     attach_docs(&p);
     diag_src_text(cx, src, &n);
-    p.n_nodes = 0;
     ast_file *f = dfm_new(a, ast_file);
     f->src = src;
     f->tokens = p.tokens;
     f->root = ast_make(&p, AST_FILE, (ast_range){0, n},
                        (ast_node){.a = p.version, .kids = p.items.p, .n_kids = p.items.n});
     diag_sort_from(cx, first_report);
-    f->ok = diag_n_errors(cx) == errors;
+    f->ok = p.tokens->ok && !p.failed;
     return f;
 }

@@ -253,7 +253,7 @@ void ast_syntax_error(ast_parser *p, const char *const *expected, uint32_t n)
     while (s.start > 0 && s.t[s.start - 1].kind != ';' && s.t[s.start - 1].kind != '{' &&
            s.t[s.start - 1].kind != '}')
         s.start--;
-    p->recovering = true;
+    p->recovering = p->failed = true;
     if (s.t[s.at].kind == '{') p->next = s.at;      /* the block is passed over, from here */
     for (uint32_t i = s.start; i < all->n; i++) {
         if (s.t[i].flags & AST_TOK_FAULT) return;

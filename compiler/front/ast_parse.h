@@ -71,6 +71,7 @@ typedef struct ast_parser {
     uint32_t next, look;           /* token to hand out next; the lookahead */
     bool recovering;               /* skip blocks until the statement's `;` */
     bool too_deep, too_many;       /* reported */
+    bool failed;                   /* anything was reported */
     ast_node *version;             /* of `dfm 1`, if seen */
     ast_list items;
     ast_node *pool;                /* nodes are taken from here */

@@ -1,0 +1,3 @@
+dfm 1
+import "std/nn.dfm
+dim A = 4

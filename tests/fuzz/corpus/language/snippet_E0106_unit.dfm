@@ -1,0 +1,3 @@
+dfm 1
+const A = 80Gib
+const B = 3parsec

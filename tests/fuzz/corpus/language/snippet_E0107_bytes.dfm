@@ -1,0 +1,2 @@
+dfm 1
+const A = "ÿ"
