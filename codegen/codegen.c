@@ -34,3 +34,29 @@ void cg_each_node(const kir_module *m, void (*visit)(void *user, kir_node *n), v
 {
     for (uint32_t p = 0; p < m->programs.n; p++) each(&m->programs.p[p]->nodes, visit, user);
 }
+
+static bool met_before(const kir_module *m, uint32_t program, uint32_t scalar)
+{
+    dfm_name name = m->programs.p[program]->scalars.p[scalar];
+    for (uint32_t p = 0; p <= program; p++)
+        for (uint32_t i = 0; i < (p < program ? m->programs.p[p]->scalars.n : scalar); i++)
+            if (dfm_name_eq(m->programs.p[p]->scalars.p[i], name)) return true;
+    return false;
+}
+
+dfm_name cg_scalar_at(const kir_module *m, uint32_t index)
+{
+    for (uint32_t p = 0; p < m->programs.n; p++)
+        for (uint32_t i = 0; i < m->programs.p[p]->scalars.n; i++)
+            if (!met_before(m, p, i) && index-- == 0) return m->programs.p[p]->scalars.p[i];
+    return (dfm_name){0};
+}
+
+uint32_t cg_scalar_index(const kir_module *m, dfm_name name)
+{
+    uint32_t i = 0;
+    for (dfm_name at; (at = cg_scalar_at(m, i)).i; i++)
+        if (dfm_name_eq(at, name)) return i;
+    DFM_ASSERT(!"a scalar that its program does not list");
+    return 0;
+}

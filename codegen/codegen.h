@@ -52,4 +52,9 @@ const cg_target *const *cg_targets(uint32_t *out_n);
 /* Calls visit for each node of every program in order, loops before their bodies. */
 void cg_each_node(const kir_module *m, void (*visit)(void *user, kir_node *n), void *user);
 
+/* Runtime scalars of all programs, each name once, in the order of the programs: the order of
+ * plan_kctx.scalars. Returns the name at `index`, {0} beyond the end. */
+dfm_name cg_scalar_at(const kir_module *m, uint32_t index);
+uint32_t cg_scalar_index(const kir_module *m, dfm_name name);    /* must be there */
+
 #endif

@@ -291,18 +291,15 @@ static void emit_program(emitter *em, uint32_t index)
 {
     const kir_program *kp = em->k->programs.p[index];
     plan_program p = {.name = text(em, kp->name), .first_step = em->steps.n, .first_io = em->io.n,
-                      .first_scalar = em->scalars.n, .arena_bytes = kp->arena_bytes};
+                      .n_scalars = em->scalars.n, .arena_bytes = kp->arena_bytes};
     em->program = index;
     em->flops = em->bytes = 0;
     em->times = 1;
-    for (uint32_t i = 0; i < kp->scalars.n; i++)
-        dfm_push(em->a, &em->scalars, text(em, name_of(em, kp->scalars.p[i])));
     for (uint32_t i = 0; i < kp->inputs.n; i++) emit_io(em, &kp->inputs.p[i], false);
     for (uint32_t i = 0; i < kp->outputs.n; i++) emit_io(em, &kp->outputs.p[i], true);
     emit_nodes(em, &kp->nodes);
     p.n_steps = em->steps.n - p.first_step;
     p.n_io = em->io.n - p.first_io;
-    p.n_scalars = em->scalars.n - p.first_scalar;
     p.n_results = kp->outputs.n;
     p.flops = em->flops;
     p.bytes = em->bytes;
@@ -412,6 +409,8 @@ void emit_plan(const emit_plan_input *in, dfm_arena *a, plan *out)
     emitter *em = &e;
     emit_regions(em);
     for (uint32_t i = 0; i < em->ir->params.n; i++) emit_param(em, &em->ir->params.p[i]);
+    for (dfm_name n; (n = cg_scalar_at(em->k, em->scalars.n)).i;)
+        dfm_push(a, &em->scalars, text(em, name_of(em, n)));
     for (uint32_t i = 0; i < em->k->programs.n; i++) emit_program(em, i);
     emit_kernels(em);
     const char *meta = meta_text(em);

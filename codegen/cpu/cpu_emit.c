@@ -452,7 +452,9 @@ static void inst_text(emitter *em, uint32_t i, const kir_section *here)
         break;
     case KIR_ITER: OUT("(int32_t)x->iter[%u]", in->arg); break;
     case KIR_STEP: OUT("(int32_t)x->step"); break;
-    case KIR_SCALAR: OUT("(%s)x->scalars[%u]", value_ctype(in->dtype), in->arg); break;
+    case KIR_SCALAR:
+        OUT("(%s)x->scalars[%u]", value_ctype(in->dtype), cg_scalar_index(em->m, in->name));
+        break;
     case KIR_LOAD: load_text(em, i, lanes); break;
     case KIR_FN: fn_call(em, in, here); break;
     case KIR_CONVERT:

@@ -395,9 +395,8 @@ static void inst(parser *p, kir_kernel *k)
     expect(p, '=');
     i.op = op(p);
     i.dtype = dtype(p);
-    for (uint32_t r = 0; p->kind == T_REF; r++) {
-        if (r == kir_op_refs(i.op)) fail(p, "too many operands");
-        else i.ref[r].i = (uint32_t)strtoul(p->text, NULL, 10);
+    for (uint32_t r = 0; r < kir_op_refs(i.op) && p->kind == T_REF; r++) {
+        i.ref[r].i = (uint32_t)strtoul(p->text, NULL, 10);
         next(p);
     }
     switch (i.op) {

@@ -1,0 +1,20 @@
+/* code_run.h - runs K programs through compiled code, to compare with the K interpreter. */
+#ifndef DFM_TESTS_CODE_RUN_H
+#define DFM_TESTS_CODE_RUN_H
+
+#include "codegen/codegen.h"
+
+typedef struct code_run {
+    const kir_module *m;
+    cg_object object;
+    void *handle;                            /* of dlopen */
+} code_run;
+
+/* Compile all nodes of m for the cpu. Fails the way cg_target.build does. */
+dfm_status code_load(code_run *r, const kir_module *m, dfm_arena *a, dfm_err *err);
+void code_unload(code_run *r);
+/* Execute a program on real memory, like kir_interpret. `replaced` of env is honoured. */
+dfm_status code_execute(code_run *r, const kir_program *p, void *const *base, const kir_env *env,
+                        dfm_err *err);
+
+#endif
