@@ -27,3 +27,24 @@ endif()
 if(TARGET dfm_config)
   dfm_test(rt_config LABELS fast SOURCES ${here}/test_config.c LIBS dfm_config)
 endif()
+
+if(TARGET dfm_config AND TARGET dfm_ckpt AND TARGET dfm_data)
+  dfm_test(rt_attacks LABELS fast SOURCES ${here}/test_attacks.c
+    LIBS dfm_config dfm_ckpt dfm_data)
+endif()
+
+# Fuzz targets start from the hostile files. See tests/fuzz/tests.cmake for dfm_fuzz.
+if(COMMAND dfm_fuzz)
+  set(attacks ${here}/../attacks)
+  if(TARGET dfm_ckpt)
+    dfm_fuzz(fuzz_safetensors SOURCES ${here}/fuzz_safetensors.c LIBS dfm_ckpt
+      CORPUS ${attacks}/safetensors)
+  endif()
+  if(TARGET dfm_data)
+    dfm_fuzz(fuzz_npy SOURCES ${here}/fuzz_npy.c LIBS dfm_data CORPUS ${attacks}/npy)
+    dfm_fuzz(fuzz_tar SOURCES ${here}/fuzz_tar.c LIBS dfm_data CORPUS ${attacks}/tar MAX_LEN 16384)
+  endif()
+  if(TARGET dfm_config)
+    dfm_fuzz(fuzz_config SOURCES ${here}/fuzz_config.c LIBS dfm_config CORPUS ${attacks}/yaml)
+  endif()
+endif()
