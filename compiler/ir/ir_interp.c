@@ -149,13 +149,13 @@ static dfm_status run_iteration(const frame *f, const ir_op *op, scan_state *s, 
     }
     DFM_TRY(run_graph(f->r, s->body, s->in, scratch, s->next));
     const double **carries = dfm_new_n(scratch, const double *, at->n_carry);
-    for (uint32_t k = 0; k < at->n_carry; k++)       /* a next carry may be another's formal */
+    for (uint32_t k = 0; k < at->n_carry; k++)       /* results may be formals of carries */
         carries[k] = dfm_dup(scratch, s->next[k], s->elems[k] * sizeof(double));
-    for (uint32_t k = 0; k < at->n_carry; k++)
-        memcpy(s->members[k], carries[k], s->elems[k] * sizeof(double));
     for (uint32_t k = at->n_carry; k < at->n_carry + at->n_ys; k++)
         memcpy(s->members[k] + s->elems[k] * (uint64_t)it, s->next[k],
                s->elems[k] * sizeof(double));
+    for (uint32_t k = 0; k < at->n_carry; k++)
+        memcpy(s->members[k], carries[k], s->elems[k] * sizeof(double));
     return DFM_OK;
 }
 

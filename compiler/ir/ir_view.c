@@ -148,6 +148,8 @@ static ir_val view_of_table(ir_builder *b, ir_val x, ir_type t, const ir_attrs *
         if (!view_uses(b->m, rank, v->coords, v->guard, v->n_conds, ti.dims[i]))
             idle[n_idle++] = ti.dims[i];
     ir_type small = ir_without_dims(b->m, t, idle, n_idle);
+    if (!v->n_conds && is_identity(b->m, ir_type_at(b->g, x), small, v->coords))
+        return (ir_val){0};                  /* nothing but a broadcast */
     ir_val y = ir_fold_constant(b, IR_VIEW, &x, 1, at, small);
     return y.i && n_idle ? ir_broadcast(b, y, t) : y;
 }
