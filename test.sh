@@ -23,4 +23,8 @@ ctest --test-dir build/asan -L fast -j "$jobs" --output-on-failure
 echo "== fuzz targets, 30 s each from their seed corpus"
 need_packages clang libclang-rt-14-dev
 build fuzz
-tests/tools/fuzz.sh build/fuzz 30
+ctest --test-dir build/fuzz -L fuzz -j "$jobs" --output-on-failure
+echo "== executions and coverage of each target"
+awk '/^[0-9]+\/[0-9]+ Testing: /{name=$3} / cov: /{for(i=1;i<NF;i++) if($i=="cov:") cov[name]=$(i+1)}
+     /number_of_executed_units/{runs[name]=$2} END{for(n in cov) print n ": " runs[n] " runs, cov " cov[n]}' \
+    build/fuzz/Testing/Temporary/LastTest.log | sort
