@@ -13,7 +13,7 @@ diag_ctx *diag_create(dfm_arena *arena)
     return cx;
 }
 
-/* -- source files --------------------------------------------------------------------------- */
+/* -- source files ---------------------------------------------------------------------------- */
 
 diag_src diag_add_file(diag_ctx *cx, const char *path, const char *text, uint32_t n)
 {
@@ -48,7 +48,7 @@ const char *diag_src_text(const diag_ctx *cx, diag_src src, uint32_t *out_n)
     return f->text;
 }
 
-/* -- spans ---------------------------------------------------------------------------------- */
+/* -- spans ----------------------------------------------------------------------------------- */
 
 dfm_loc diag_span_make(diag_ctx *cx, diag_src src, uint32_t begin, uint32_t end)
 {
@@ -146,7 +146,7 @@ const char *diag_source(const diag_ctx *cx, dfm_arena *a, dfm_loc loc)
     return dfm_strndup(a, file_of(cx, s.src)->text + s.begin, s.end - s.begin);
 }
 
-/* -- reports -------------------------------------------------------------------------------- */
+/* -- reports --------------------------------------------------------------------------------- */
 
 static diag *report(diag_ctx *cx, diag_severity sev, diag_code code, dfm_loc loc,
                     const char *format, va_list ap)

@@ -62,7 +62,7 @@ typedef struct diag_span {
     uint32_t begin, end;
 } diag_span;
 
-/* -- diag.c: context and source files ------------------------------------------------------- */
+/* -- diag.c: context and source files -------------------------------------------------------- */
 
 /* An empty context that lives in (and as long as) the arena. */
 diag_ctx *diag_create(dfm_arena *arena);
@@ -79,7 +79,7 @@ dfm_status diag_load_file(diag_ctx *cx, const char *path, diag_src *out_src, dfm
 const char *diag_src_path(const diag_ctx *cx, diag_src src);    /* "" for no file */
 const char *diag_src_text(const diag_ctx *cx, diag_src src, uint32_t *out_n);   /* n may be NULL */
 
-/* -- diag.c: spans -------------------------------------------------------------------------- */
+/* -- diag.c: spans --------------------------------------------------------------------------- */
 
 /* The handle of bytes [begin, end) of a file; offsets beyond its end are clamped to it. */
 dfm_loc diag_span_make(diag_ctx *cx, diag_src src, uint32_t begin, uint32_t end);
@@ -97,7 +97,7 @@ const char *diag_source(const diag_ctx *cx, dfm_arena *a, dfm_loc loc);
 
 static inline bool dfm_loc_some(dfm_loc l) { return l.i != 0; }
 
-/* -- diag.c: reports ------------------------------------------------------------------------ */
+/* -- diag.c: reports ------------------------------------------------------------------------- */
 
 /* Report an error or a warning. `loc` may be none (command line). Returns NULL when the report
  * is dropped: beyond DIAG_MAX_ERRORS, or equal in code, place and message to an earlier one. */

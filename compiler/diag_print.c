@@ -21,7 +21,7 @@
 
 enum { VIEW_COLUMNS = 160, VIEW_BEFORE = 60 };    /* the part of a long line that is shown */
 
-/* -- text, cleaned ---------------------------------------------------------------------------- */
+/* -- text, cleaned --------------------------------------------------------------------------- */
 
 /* Decode one code point of p[0..n), n > 0; -1 if it is not UTF-8. *len is what to skip. */
 static int32_t decode(const char *text, uint32_t n, uint32_t *len)
@@ -67,7 +67,7 @@ static uint32_t byte_of_column(const char *p, uint32_t n, uint32_t col)
     return i;
 }
 
-/* -- the snippet ------------------------------------------------------------------------------ */
+/* -- the snippet ----------------------------------------------------------------------------- */
 
 typedef struct mark {              /* one underlined piece of one line */
     diag_src src;
@@ -267,7 +267,7 @@ static void put_snippet(printer *p, const diag *d)
     }
 }
 
-/* -- formats ---------------------------------------------------------------------------------- */
+/* -- formats --------------------------------------------------------------------------------- */
 
 static const char *severity_name(const diag *d)
 {
@@ -408,7 +408,7 @@ void diag_print(const diag_ctx *cx, FILE *out, diag_format format, bool colour)
     dfm_arena_destroy(a);
 }
 
-/* -- the table of codes ----------------------------------------------------------------------- */
+/* -- the table of codes ---------------------------------------------------------------------- */
 
 static const struct {
     const char *name, *title, *explanation;
@@ -448,8 +448,8 @@ void diag_explain(diag_code code, FILE *out)
 void diag_write_markdown(FILE *out)
 {
     fprintf(out, "# Errors\n\n"
-                 "Generated from `compiler/diag.def`; `dfmc explain CODE` prints one entry. Codes are "
-                 "never used again\nfor something else.\n");
+                 "Generated from `compiler/diag.def`; `dfmc explain CODE` prints one entry. "
+                 "Codes are never used again\nfor something else.\n");
     for (size_t g = 0; g < DFM_LEN(groups); g++) {
         fprintf(out, "\n## %sxx: %s\n", groups[g].prefix, groups[g].title);
         bool any = false;

@@ -100,7 +100,8 @@ file: items ;
 items:
     %empty
   | items item ';'          { ADD(&p->items, $2); }
-  | items DFM INT ';'       { ast_set_version(p, NODE(INT, @3, NAMED($3, @3), .num = {$3->i, $3->f}), @3); }
+  | items DFM INT ';'       { ast_set_version(p, NODE(INT, @3, NAMED($3, @3),
+                                                      .num = {$3->i, $3->f})); }
   | items ';'
   | items error ';'         { RECOVERED; }
   ;
@@ -168,7 +169,8 @@ consts:
 
 require:
     REQUIRE expr            { $$ = NODE(REQUIRE, @$, .a = $2); }
-  | REQUIRE expr ',' STRING { $$ = NODE(REQUIRE, @$, .a = $2, .b = NODE(STRING, @4, NAMED($4, @4))); }
+  | REQUIRE expr ',' STRING { $$ = NODE(REQUIRE, @$, .a = $2,
+                                        .b = NODE(STRING, @4, NAMED($4, @4))); }
   ;
 
 /* ---- formals and types ---- */

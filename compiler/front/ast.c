@@ -112,7 +112,7 @@ ast_node *ast_join_path(ast_parser *p, ast_list *parts, ast_range r)
                                .kids = parts->p, .n_kids = parts->n});
 }
 
-void ast_set_version(ast_parser *p, ast_node *version, ast_range r)
+void ast_set_version(ast_parser *p, ast_node *version)
 {
     if (p->version || p->items.n) {
         p->failed = true;
@@ -130,7 +130,7 @@ void ast_set_version(ast_parser *p, ast_node *version, ast_range r)
     if (!p->version) p->version = version;
 }
 
-/* -- doc comments ------------------------------------------------------------------------------ */
+/* -- doc comments ---------------------------------------------------------------------------- */
 
 /* The text of the `##` lines directly above the token at offset `at`; *next is the first comment
  * not looked at yet. */
@@ -169,7 +169,7 @@ static void attach_docs(ast_parser *p)
             doc_above(p, diag_get_span(p->cx, p->items.p[i]->loc).begin, &next);
 }
 
-/* -- ast_parse --------------------------------------------------------------------------------- */
+/* -- ast_parse ------------------------------------------------------------------------------- */
 
 static void check_version(ast_parser *p)
 {

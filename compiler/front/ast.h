@@ -34,7 +34,7 @@ enum {
     AST_MAX_NODES = 2000000,       /* per file, and as many tokens; E0204 beyond */
 };
 
-/* -- the tree ------------------------------------------------------------------------------- */
+/* -- the tree -------------------------------------------------------------------------------- */
 
 typedef enum ast_kind {
     AST_NONE,
@@ -133,7 +133,7 @@ ast_tokens *ast_lex(dfm_arena *a, diag_ctx *cx, diag_src src);
 /* One token per line, "line:col kind spelling"; comments and inserted `;` included. */
 void ast_print_tokens(const ast_tokens *t, const diag_ctx *cx, FILE *out);
 
-/* -- parsing: ast.c, grammar/dfm.y ------------------------------------------------------------ */
+/* -- parsing: ast.c, grammar/dfm.y ----------------------------------------------------------- */
 
 typedef struct ast_file {
     diag_src src;
@@ -146,13 +146,13 @@ typedef struct ast_file {
  * in source order. */
 ast_file *ast_parse(dfm_arena *a, diag_ctx *cx, diag_src src);
 
-/* -- ast_print.c ------------------------------------------------------------------------------ */
+/* -- ast_print.c ----------------------------------------------------------------------------- */
 
 /* The tree as indented S-expressions, one node per line: (kind "text" slot: ...). With
  * `locs`, each node is followed by its line:col-line:col. */
 void ast_print(const ast_node *n, const diag_ctx *cx, bool locs, FILE *out);
 
-/* -- fmt.c ------------------------------------------------------------------------------------- */
+/* -- fmt.c ----------------------------------------------------------------------------------- */
 
 /* The file in canonical form (dfmc fmt): 2 spaces, 100 columns, canonical blanks; comments and
  * single blank lines are kept. Returns false, after reporting, if the file has lexical or syntax

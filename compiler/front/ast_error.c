@@ -54,7 +54,7 @@ static const char *found(const site *s)
     return dfm_fmt(s->p->arena, "%s`%s`", word, spelling(s, s->at));
 }
 
-/* -- the expected set in words ----------------------------------------------------------------- */
+/* -- the expected set in words --------------------------------------------------------------- */
 
 static bool one_of(const char *name, const char *const *set, size_t n)
 {
@@ -114,7 +114,7 @@ static const char *expected_words(const site *s)
     return dfm_sb_cstr(&sb);
 }
 
-/* -- common mistakes ----------------------------------------------------------------------------- */
+/* -- common mistakes ------------------------------------------------------------------------- */
 
 static diag *report(const site *s, diag_code code, uint32_t i, const char *text)
 {
@@ -222,7 +222,8 @@ static bool reserved_name(const site *s)
     diag *d = report(s, DIAG_E0210, s->at,
                      dfm_fmt(s->p->arena, "`%s` is a reserved word and cannot be a name",
                              spelling(s, s->at)));
-    if (s->at > 0 && t[-1].kind == TOK_AS) diag_help(d, "write it as a string: `as \"%s\"`", t->text);
+    if (s->at > 0 && t[-1].kind == TOK_AS)
+        diag_help(d, "write it as a string: `as \"%s\"`", t->text);
     return true;
 }
 

@@ -1,8 +1,8 @@
 /* ast_lex.c - the scanner's actions: tokens with values, comments, the automatic `;`, brackets.
  *
  * A line end acts as `;` when the last token can end a statement, no `(` or `[` is open, and the
- * next line does not start with a word that goes on (keywords.def) or with `->`. A `;` is supplied before `}`
- * and at the end of the file.
+ * next line does not start with a word that goes on (keywords.def) or with `->`. A `;` is supplied
+ * before `}` and at the end of the file.
  *
  * The token array always has matched brackets: a `(` or `[` that is still open at `}`, at a
  * statement or item keyword that starts a line, or at the end of the file is reported and closed
@@ -59,7 +59,7 @@ bool ast_ends_statement(int token)
     }
 }
 
-/* -- reports ----------------------------------------------------------------------------------- */
+/* -- reports --------------------------------------------------------------------------------- */
 
 static dfm_loc place(ast_lexer *l, uint32_t at, uint32_t n)
 {
@@ -81,7 +81,7 @@ static void report_open(ast_lexer *l, const ast_bracket *b, uint32_t at)
     fault(l, d);
 }
 
-/* -- tokens ------------------------------------------------------------------------------------ */
+/* -- tokens ---------------------------------------------------------------------------------- */
 
 static const ast_token *last_token(const ast_lexer *l)
 {
@@ -209,7 +209,7 @@ void ast_scan_bad(ast_lexer *l, uint32_t at, uint32_t n)
                                    (unsigned char)p[0])
                       : diag_error(l->cx, DIAG_E0101, place(l, at, n),
                                    "`%.*s` is not part of the language", (int)n, p);
-        if (p[0] == '@') diag_help(d, "there is no matrix product sign: use `linear` or `contract`");
+        if (p[0] == '@') diag_help(d, "a matrix product is written `linear` or `contract`");
         if (p[0] == '!') diag_help(d, "write `not`");
         if (p[0] == '&') diag_help(d, "write `and`");
         if (p[0] == '|') diag_help(d, "write `or`");
@@ -222,7 +222,7 @@ void ast_scan_bad(ast_lexer *l, uint32_t at, uint32_t n)
     emit(l, TOK_DFM_YYerror, at, n)->flags |= AST_TOK_FAULT;
 }
 
-/* -- numbers ----------------------------------------------------------------------------------- */
+/* -- numbers --------------------------------------------------------------------------------- */
 
 static const struct {
     const char *text;
@@ -298,7 +298,7 @@ void ast_scan_number(ast_lexer *l, int kind, uint32_t at, uint32_t n)
         fault(l, diag_error(l->cx, DIAG_E0105, place(l, at, n), "`%s` is too large", t->text));
 }
 
-/* -- strings ----------------------------------------------------------------------------------- */
+/* -- strings --------------------------------------------------------------------------------- */
 
 static const char *const escapes = "\\\\\"\"''n\nr\rt\ta\ab\bf\fv\v";    /* letter, value */
 
@@ -356,7 +356,7 @@ void ast_scan_string(ast_lexer *l, bool closed, uint32_t at, uint32_t n)
                   "a string ends on its line, with \"");
 }
 
-/* -- brackets ---------------------------------------------------------------------------------- */
+/* -- brackets -------------------------------------------------------------------------------- */
 
 static void open_bracket(ast_lexer *l, char c, uint32_t at)
 {
@@ -416,7 +416,7 @@ void ast_scan_bracket(ast_lexer *l, char c, uint32_t at)
     else close_paren(l, c, at);
 }
 
-/* -- the whole file ----------------------------------------------------------------------------- */
+/* -- the whole file -------------------------------------------------------------------------- */
 
 /* Offset of the first byte that is not UTF-8 or is 0; n if there is none. */
 static uint32_t first_bad_byte(const char *text, uint32_t n)

@@ -14,7 +14,7 @@ typedef struct ast_range {
     uint32_t begin, end;
 } ast_range;
 
-/* -- scanning: ast_lex.c ---------------------------------------------------------------------- */
+/* -- scanning: ast_lex.c --------------------------------------------------------------------- */
 
 typedef struct ast_bracket {
     char c;                        /* ( [ { */
@@ -57,7 +57,7 @@ const char *ast_keyword_text(int token);
 bool ast_ends_statement(int token);
 bool ast_goes_on(int token);
 
-/* -- parsing: ast.c, ast_error.c, dfm.y -------------------------------------------------------- */
+/* -- parsing: ast.c, ast_error.c, dfm.y ------------------------------------------------------ */
 
 typedef struct ast_list {
     ast_node **p;
@@ -89,7 +89,7 @@ ast_node *ast_make(ast_parser *p, ast_kind kind, ast_range r, ast_node init);
 ast_list *ast_list_new(ast_parser *p);
 ast_list *ast_list_add(ast_parser *p, ast_list *l, ast_node *n);
 ast_node *ast_list_node(ast_parser *p, ast_list *l, ast_range r);
-void ast_set_version(ast_parser *p, ast_node *version, ast_range r);
+void ast_set_version(ast_parser *p, ast_node *version);
 ast_node *ast_join_path(ast_parser *p, ast_list *parts, ast_range r);
 
 /* Report a syntax error at the lookahead. `expected` are bison's names of the tokens that could

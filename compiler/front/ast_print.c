@@ -38,7 +38,7 @@ static void put_spaces(dfm_sb *sb, uint32_t n)
     while (n--) dfm_sb_add(sb, " ", 1);
 }
 
-/* -- tokens ------------------------------------------------------------------------------------ */
+/* -- tokens ---------------------------------------------------------------------------------- */
 
 static const char *token_class(int kind)
 {
@@ -83,7 +83,7 @@ void ast_print_tokens(const ast_tokens *t, const diag_ctx *cx, FILE *out)
     dfm_arena_destroy(a);
 }
 
-/* -- the tree ---------------------------------------------------------------------------------- */
+/* -- the tree -------------------------------------------------------------------------------- */
 
 typedef struct printer {
     dfm_sb *sb;

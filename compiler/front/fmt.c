@@ -46,7 +46,7 @@ typedef struct fmt {
     bool after_open;               /* the last row ended with `{` */
 } fmt;
 
-/* -- blanks between tokens ----------------------------------------------------------------------- */
+/* -- blanks between tokens ------------------------------------------------------------------- */
 
 static bool is_unary_minus(const fmt *f, uint32_t i)
 {
@@ -65,7 +65,7 @@ static bool blank_between(const fmt *f, uint32_t i)
     return true;
 }
 
-/* -- rows ---------------------------------------------------------------------------------------- */
+/* -- rows ------------------------------------------------------------------------------------ */
 
 /* Copy the tokens that are printed: supplied ones and empty statements are left out, and so is a
  * `;` where a line end or a `}` says the same. Comments find their tokens by offset. */
@@ -173,7 +173,7 @@ static void cut_rows(fmt *f)
     }
 }
 
-/* -- layout ---------------------------------------------------------------------------------------- */
+/* -- layout ---------------------------------------------------------------------------------- */
 
 static uint32_t columns_of(const char *p, uint32_t n)
 {
@@ -294,7 +294,8 @@ static void layout_row(fmt *f, const row *r)
     uint32_t i = r->first, end = r->first + r->n;
     bool assigns = r->n && is_assignment(f, r);
     bool closes = i < f->n && f->t[i].kind == '}';
-    line l = {.code = "", .blank_before = r->blank_before && !f->after_open && f->lines.n && !closes};
+    bool blank = r->blank_before && !f->after_open && !closes && f->lines.n;
+    line l = {.code = "", .blank_before = blank};
     l.kind = assigns ? f->t[i].kind : 0;
     while (i < end) {
         uint32_t stop = line_end(f, i, end, indent_of(f, i));
@@ -318,7 +319,7 @@ static void layout_row(fmt *f, const row *r)
     f->after_open = r->n && f->t[end - 1].kind == '{';
 }
 
-/* -- alignment ------------------------------------------------------------------------------------ */
+/* -- alignment ------------------------------------------------------------------------------- */
 
 static uint32_t indent_in(const char *code) { return (uint32_t)strspn(code, " "); }
 
@@ -373,7 +374,7 @@ static void write_lines(const fmt *f, dfm_sb *out)
     }
 }
 
-/* -- check ------------------------------------------------------------------------------------------ */
+/* -- check ----------------------------------------------------------------------------------- */
 
 /* The next token that counts: empty statements do not. */
 static uint32_t next_token(const ast_tokens *t, uint32_t i)
@@ -394,9 +395,9 @@ static void check_same(const fmt *f, const char *text, uint32_t n)
         const ast_token *s = &x->t[i], *t = &y->t[k];
         DFM_ASSERT(s->kind == t->kind);
         if (s->kind == 0) break;
-        bool written = s->kind != ';';
-        DFM_ASSERT(!written || (s->end - s->begin == t->end - t->begin &&
-                                memcmp(f->text + s->begin, text + t->begin, s->end - s->begin) == 0));
+        uint32_t len = s->end - s->begin;
+        DFM_ASSERT(s->kind == ';' || (len == t->end - t->begin &&
+                                      !memcmp(f->text + s->begin, text + t->begin, len)));
         i = next_token(x, i + 1);
         k = next_token(y, k + 1);
     }

@@ -157,8 +157,9 @@ static void test_codes(void **state)
     assert_int_equal(diag_code_find("E9999"), DIAG_NONE);
     assert_int_equal(diag_code_find(""), DIAG_NONE);
     for (int c = DIAG_NONE + 1; c < DIAG_N_CODES; c++) {
-        const char *name = diag_code_name((diag_code)c), *text = diag_code_explanation((diag_code)c);
-        const char *title = diag_code_title((diag_code)c);
+        diag_code code = (diag_code)c;
+        const char *name = diag_code_name(code), *title = diag_code_title(code);
+        const char *text = diag_code_explanation(code);
         if (strlen(name) != 5 || (c > 1 && strcmp(name, diag_code_name((diag_code)(c - 1))) <= 0))
             fail_msg("%s is out of order in diag.def", name);
         if (!*title || title[strlen(title) - 1] == '.') fail_msg("%s: bad title", name);

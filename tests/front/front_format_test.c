@@ -70,7 +70,8 @@ static char *other_blanks(front *f, uint32_t *seed)
         uint32_t blanks = next_random(seed) % 4;
         if (lines == 0 && needed && blanks == 0) blanks = 1;
         for (uint32_t k = 0; k < blanks; k++) dfm_sb_puts(&sb, next_random(seed) % 5 ? " " : "\t");
-        if (!(t->t[i].flags & AST_TOK_INSERTED && !comment)) dfm_sb_add(&sb, text + begin, end - begin);
+        bool supplied = !comment && t->t[i].flags & AST_TOK_INSERTED;
+        if (!supplied) dfm_sb_add(&sb, text + begin, end - begin);
         at = end;
         if (comment) c++;
         else i++;

@@ -47,13 +47,16 @@ static int is_source(const struct dirent *d) { return dfm_ends_with(d->d_name, "
 
 static void show_difference(const char *name, const char *got, const char *want)
 {
-    int line = 1;
-    while (*got && *got == *want) {
-        line += *got == '\n';
-        got++;
-        want++;
-    }
-    print_error("%s differs in line %d:\n  got  %.120s\n  want %.120s\n", name, line, got, want);
+    int line = 1, i = 0;
+    for (; got[i] && got[i] == want[i]; i++)
+        if (got[i] == '\n') {
+            line++;
+            got += i + 1;
+            want += i + 1;
+            i = -1;
+        }
+    print_error("%s differs in line %d:\n  got  %.*s\n  want %.*s\n", name, line,
+                (int)strcspn(got, "\n"), got, (int)strcspn(want, "\n"), want);
 }
 
 /* Compare one file; returns the text that was made, in the arena of *f, which the caller closes. */
