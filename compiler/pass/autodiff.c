@@ -227,29 +227,18 @@ static const char *name_of(const ir_module *m, const ir_op *op)
     return *s ? s : "value";
 }
 
-void ad_grad(ir_module *m, const ir_graph *in, const ad_request *rq, ir_graph *out)
+static bool is_float_scalar(const ir_module *m, ir_type t)
 {
-    ad_state s = {.m = m, .tmp = dfm_arena_create("autodiff")};
-    ir_builder b = {.m = m, .g = out};
-    ir_val *map = dfm_new_n(s.tmp, ir_val, in->ops.n);
-    ad_flow flow = ad_flow_new(&s, in);
-    ad_insts insts = {0};
-    ir_val loss = in->results.p[0].val;
-    dfm_name name = in->results.p[0].name;
-    run_flow(&s, rq, in, NULL, loss, &flow);
-    ad_copy(&s, in, &flow, &b, map, &insts);
-    loss = map[loss.i];
-    ir_type_info t = *ir_type_of(m, ir_type_at(out, loss));
-    DFM_ASSERT(!t.is_tuple && t.rank == 0 && dfm_dtype_is_float(t.dtype));
+    const ir_type_info *ti = ir_type_of(m, t);
+    return !ti->is_tuple && ti->rank == 0 && dfm_dtype_is_float(ti->dtype);
+}
 
-    ad_region *r = ad_region_new(&s, out, out);
-    r->insts = insts;
-    run_flow(&s, rq, out, map, loss, &r->flow);
-    ad_add(r, loss, ir_scalar(&r->b, t.dtype, 1));
-    ad_sweep(r);
-
+static void add_results(ad_region *r, const ad_request *rq, const ir_graph *in, const ir_val *map)
+{
+    ir_module *m = r->s->m;
+    const ir_result *loss = &in->results.p[0];
     r->b.loc = (dfm_loc){0};
-    ir_result_add(&r->b, loss, dfm_name_str(m->names, name));
+    ir_result_add(&r->b, map[loss->val.i], dfm_name_str(m->names, loss->name));
     if (rq->params) add_param_results(r);
     for (uint32_t k = 0; k < rq->n_wrt; k++) {
         const ir_op *op = ir_op_of(in, rq->wrt[k]);
@@ -257,5 +246,30 @@ void ad_grad(ir_module *m, const ir_graph *in, const ad_request *rq, ir_graph *o
         add_result(r, r->cot[v.i].i ? r->cot[v.i] : ad_zeros(&r->b, op->type), op->type,
                    name_of(m, op));
     }
-    dfm_arena_destroy(s.tmp);
+}
+
+bool ad_grad(pass_ctx *cx, const ir_graph *in, const ad_request *rq, ir_graph *out)
+{
+    ad_state s = {.m = cx->m, .err = cx->err, .tmp = cx->scratch};
+    ir_builder b = {.m = cx->m, .g = out};
+    ir_val *map = dfm_new_n(s.tmp, ir_val, in->ops.n), loss = {0};
+    ad_flow flow = ad_flow_new(&s, in);
+    ad_insts insts = {0};
+    if (in->results.n) loss = in->results.p[0].val;
+    if (!loss.i || !is_float_scalar(cx->m, ir_type_at(in, loss))) {
+        dfm_fail(cx->err, DFM_INTERNAL, "only a float scalar has gradients");
+        return false;
+    }
+    run_flow(&s, rq, in, NULL, loss, &flow);
+    ad_copy(&s, in, &flow, &b, map, &insts);
+    loss = map[loss.i];
+
+    ad_region *r = ad_region_new(&s, out, out);
+    r->insts = insts;
+    run_flow(&s, rq, out, map, loss, &r->flow);
+    dfm_dtype dt = ir_type_of(cx->m, ir_type_at(out, loss))->dtype;
+    ad_add(r, loss, ir_scalar(&r->b, dt, 1));
+    ad_sweep(r);
+    add_results(r, rq, in, map);
+    return !s.failed;
 }

@@ -8,7 +8,7 @@
 #ifndef DFM_COMPILER_PASS_AUTODIFF_H
 #define DFM_COMPILER_PASS_AUTODIFF_H
 
-#include "compiler/ir/ir.h"
+#include "compiler/pass/pass.h"
 
 /* What to differentiate with respect to. */
 typedef struct ad_request {
@@ -18,11 +18,12 @@ typedef struct ad_request {
 } ad_request;
 
 /* Fills the empty graph `out`: a copy of `in`, and gradients of in's result 0, a float scalar.
- * Results of out: the loss, under its name, then one gradient per target, in order, named
- * "grad." and the target's name, typed as the target (parameters: f32). A target without
- * influence gets zeros. Scans that take part get new bodies; graphs of `in` are never changed.
- * New graphs and dims are added to m. A second derivative (a gradient through `attend_bwd`) and
- * a trainable `param` inside a body break the contract (asserted). */
-void ad_grad(ir_module *m, const ir_graph *in, const ad_request *rq, ir_graph *out);
+ * Inputs of out: those of `in`, in order. Results of out: the loss, under its name, then one
+ * gradient per target, in order, named "grad." and the target's name, typed as the target
+ * (parameters: f32). A target without influence gets zeros. Scans that take part get new bodies;
+ * graphs that exist are never changed. New graphs and dims are added to the module.
+ * False after recording a failure in cx->err: the result is no float scalar, or a gradient would
+ * have to flow through attend_bwd or to a parameter inside a body. */
+bool ad_grad(pass_ctx *cx, const ir_graph *in, const ad_request *rq, ir_graph *out);
 
 #endif

@@ -1,8 +1,9 @@
 /* autodiff_fns.c - derivatives of the scalar functions, per operand.
  *
  * A contribution is dy * f'(operands), as map ops. Results are reused (exp, sqrt, tanh, ..).
- * `select` stays outside (select(c, dy, 0), never dy * mask), so a branch that is not taken may
- * be infinite without harm. Inexact constants are f32 whatever the operands are.
+ * `select` stays outside: a cotangent select(c, d, 0) is passed on as select(c, d * f', 0), never
+ * as select(c, d, 0) * f', so that a branch which is not taken may be infinite without harm.
+ * Constants are f32 whatever the operands are.
  */
 #include "compiler/pass/autodiff_int.h"
 
@@ -124,10 +125,29 @@ bool ad_fn_flows(ir_fn fn, uint32_t k)
     }
 }
 
+static bool is_zero(const ir_graph *g, ir_val v)
+{
+    const ir_op *op = ir_op_of(g, v);
+    if (op->kind == IR_VIEW && !op->at->view.n_conds) return is_zero(g, op->args[0]);
+    const ir_const *c = ir_const_of(g, v);
+    return c && c->n == 1 && c->data[0] == 0;
+}
+
 ir_val ad_fn_adjoint(ad_region *r, ir_val v, const ir_op *op, uint32_t k, ir_val dy)
 {
     fn_case c = {r, &r->b, op, v, dy, k};
+    ir_op by = *ir_op_of(r->b.g, dy);
     if (!ad_fn_flows(op->at->fn, k)) return (ir_val){0};
+    if (by.kind == IR_MAP && by.at->fn == IR_FN_SELECT) {        /* see the head of this file */
+        for (uint32_t side = 1; side <= 2; side++) {
+            if (!is_zero(r->b.g, by.args[3 - side])) continue;
+            ir_val d = ad_fn_adjoint(r, v, op, k, by.args[side]);
+            if (!d.i) return d;
+            ir_val zero = num_like(&c, 0, d);
+            return ir_map3(c.b, IR_FN_SELECT, by.args[0], side == 1 ? d : zero,
+                           side == 1 ? zero : d);
+        }
+    }
     if (op->at->fn == IR_FN_SELECT) {
         ir_val zero = num_like(&c, 0, dy), cond = arg(&c, 0);
         return ir_map3(c.b, IR_FN_SELECT, cond, k == 1 ? dy : zero, k == 1 ? zero : dy);

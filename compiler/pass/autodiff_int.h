@@ -9,7 +9,7 @@
 #ifndef DFM_COMPILER_PASS_AUTODIFF_INT_H
 #define DFM_COMPILER_PASS_AUTODIFF_INT_H
 
-#include "compiler/ir/ir.h"
+#include "compiler/pass/pass.h"
 
 /* -- which values take part: autodiff_flow.c ------------------------------------------------ */
 
@@ -27,6 +27,8 @@ typedef struct ad_flow {
 struct ad_plan;
 typedef struct ad_state {
     ir_module *m;
+    dfm_err *err;
+    bool failed;                             /* err says why; what is emitted is of no use */
     dfm_arena *tmp;                          /* lives as long as the pass */
     DFM_VEC(struct ad_plan *) plans;         /* differentiated bodies: equal uses share one */
 } ad_state;

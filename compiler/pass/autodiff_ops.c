@@ -233,7 +233,10 @@ static void rule_ATTEND(ad_region *r, ir_val v, const ir_op *op, ir_val dy)
 
 static void rule_ATTEND_BWD(ad_region *r, ir_val v, const ir_op *op, ir_val dy)
 {
-    for (uint32_t k = 0; k < op->n_args; k++) DFM_ASSERT(!flows(r, op, k));
+    bool any = false;
+    for (uint32_t k = 0; k < op->n_args; k++) any |= flows(r, op, k);
+    if (any) dfm_fail(r->s->err, DFM_INTERNAL, "attend_bwd has no gradient");
+    r->s->failed |= any;
 }
 
 /* -- control --------------------------------------------------------------------------------- */

@@ -121,7 +121,10 @@ static ir_graph *forward_body(ad_state *s, ad_plan *p, ad_insts *insts)
     const char *name = dfm_fmt(s->tmp, "%s.fwd", dfm_name_str(m->names, body->name));
     for (uint32_t v = 1; v < body->ops.n; v++) {
         const ir_op *op = &body->ops.p[v];
-        DFM_ASSERT(op->kind != IR_PARAM || !m->params.p[op->at->param].trainable);
+        if (op->kind != IR_PARAM || !m->params.p[op->at->param].trainable) continue;
+        dfm_fail(s->err, DFM_INTERNAL, "graph %s uses a parameter that should be an operand",
+                 dfm_name_str(m->names, body->name));
+        s->failed = true;
     }
     flow_of_body(s, p, body, &flow);
     ir_builder b = {.m = m, .g = ir_graph_create(m, name, &p->fwd_body)};
