@@ -1,0 +1,261 @@
+/* levels.c - the same inputs through the interpreters of G and K and through compiled code. */
+#include "tests/support/levels.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/base/philox.h"
+#include "tests/support/code_run.h"
+
+typedef struct named { dfm_name name; const double *data; } named;
+
+typedef struct bench {
+    ir_module *m;
+    const levels_options *o;
+    levels_report *out;
+    dfm_arena *a;
+    const double **params;                   /* by parameter: stacked values */
+    double ***states;                        /* [state][flat]: values */
+    DFM_VEC(named) inputs;
+} bench;
+
+static bool bad(bench *b, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(b->out->text, sizeof b->out->text, format, ap);
+    va_end(ap);
+    return false;
+}
+
+/* -- inputs ------------------------------------------------------------------------------------- */
+
+static double *numbers(bench *b, dfm_dtype d, uint64_t n, uint64_t stream)
+{
+    double *x = dfm_new_n(b->a, double, n ? n : 1);
+    for (uint64_t i = 0; i < n; i++) {
+        if (d == DFM_BOOL) x[i] = dfm_draw_randint(b->o->seed, stream, 0, 0, 0, (uint32_t)i, 0, 2);
+        else if (!dfm_dtype_is_float(d))
+            x[i] = dfm_draw_randint(b->o->seed, stream, 0, 0, 0, (uint32_t)i, 0, 7);
+        else
+            x[i] = dfm_round_to(d, (double)dfm_draw_normal(b->o->seed, stream, 0, 0, 0, (uint32_t)i));
+    }
+    return x;
+}
+
+/* Parameters live in the flat buffers of state W; other states are noise (squares for optimizer
+ * moments are not needed: programs must be total on any input of the tests). */
+static void make_states(bench *b)
+{
+    ir_module *m = b->m;
+    b->params = dfm_new_n(b->a, const double *, m->params.n + 1);
+    b->states = dfm_new_n(b->a, double **, m->states.n + 2);
+    for (uint32_t s = 0; s < m->states.n || s < 1; s++) {
+        b->states[s] = dfm_new_n(b->a, double *, m->flats.n + 1);
+        for (uint32_t f = 0; f < m->flats.n; f++) {
+            dfm_dtype d = s < m->states.n && m->states.p[s].dtype ? m->states.p[s].dtype
+                                                                  : m->flats.p[f].dtype;
+            b->states[s][f] = numbers(b, d, m->flats.p[f].n_elems, 1000 + s * 64 + f);
+        }
+    }
+    for (uint32_t p = 0; p < m->params.n; p++)
+        b->params[p] = b->states[IR_STATE_W][m->params.p[p].group] + m->params.p[p].flat_offset;
+}
+
+static const double *input_data(bench *b, dfm_name name, ir_type t)
+{
+    for (uint32_t i = 0; i < b->inputs.n; i++)
+        if (dfm_name_eq(b->inputs.p[i].name, name)) return b->inputs.p[i].data;
+    double *x = numbers(b, ir_type_of(b->m, t)->dtype, ir_elems(b->m, t), 7000 + b->inputs.n);
+    dfm_push(b->a, &b->inputs, ((named){name, x}));
+    return x;
+}
+
+static const double *lookup(void *user, const ir_module *m, const ir_graph *g, ir_val v)
+{
+    bench *b = user;
+    const ir_op *op = ir_op_of(g, v);
+    static const double step = 3;
+    if (op->kind == IR_PARAM) return b->params[op->at->param];
+    if (op->kind != IR_INPUT) return NULL;
+    if (op->at->input.role == IR_ROLE_STATE)
+        return b->states[op->at->input.index / IR_STATE_STRIDE][op->at->input.index % IR_STATE_STRIDE];
+    if (op->at->input.role == IR_ROLE_SCALAR) return &step;
+    return input_data(b, op->at->input.name, op->type);
+    (void)m;
+}
+
+/* -- K memory ------------------------------------------------------------------------------------- */
+
+typedef struct memory {
+    void **base;                             /* by buffer */
+    char *arena;
+    void ***states;                          /* [state][flat]: stored */
+} memory;
+
+static void *stored(bench *b, dfm_dtype d, const double *x, uint64_t n)
+{
+    char *p = dfm_alloc(b->a, (n + 16) * dfm_dtype_bytes(d));
+    for (uint64_t i = 0; i < n; i++) dfm_store_double(d, p, i, x[i]);
+    return p;
+}
+
+static memory make_memory(bench *b, const kir_module *k, const kir_program *p)
+{
+    ir_module *m = b->m;
+    memory mem = {.base = dfm_new_n(b->a, void *, k->bufs.n),
+                  .arena = dfm_alloc(b->a, p->arena_bytes + 64),
+                  .states = dfm_new_n(b->a, void **, m->states.n + 2)};
+    memset(mem.arena, 0xa5, p->arena_bytes);            /* what nobody wrote shows */
+    for (uint32_t s = 0; s < m->states.n || s < 1; s++) {
+        mem.states[s] = dfm_new_n(b->a, void *, m->flats.n + 1);
+        for (uint32_t f = 0; f < m->flats.n; f++) {
+            dfm_dtype d = s < m->states.n && m->states.p[s].dtype ? m->states.p[s].dtype
+                                                                  : m->flats.p[f].dtype;
+            mem.states[s][f] = stored(b, d, b->states[s][f], m->flats.p[f].n_elems);
+        }
+    }
+    for (uint32_t i = 1; i < k->bufs.n; i++) {
+        const kir_buffer *buf = &k->bufs.p[i];
+        if (buf->mem == KIR_MEM_STATE) mem.base[i] = mem.states[buf->state][buf->flat];
+        else if (buf->mem == KIR_MEM_CONST) mem.base[i] = stored(b, buf->dtype, buf->data, buf->elems);
+        else mem.base[i] = mem.arena + buf->offset;
+    }
+    for (uint32_t i = 0; i < p->inputs.n; i++) {
+        const kir_io *io = &p->inputs.p[i];
+        if (k->bufs.p[io->arg.buf.i].is_draw) continue;
+        const double *x = input_data(b, io->name, io->type);
+        for (uint64_t e = 0; e < ir_elems(m, io->type); e++)
+            dfm_store_double(io->arg.dtype, mem.base[io->arg.buf.i], (uint64_t)io->arg.offset + e, x[e]);
+    }
+    return mem;
+}
+
+static double scalar(void *user, const char *name) { return (void)user, (void)name, 3; }
+static bool replaced(void *user, const char *name) { return (void)user, (void)name, false; }
+
+/* -- comparison ------------------------------------------------------------------------------------ */
+
+typedef struct where { dfm_dtype dtype; const void *p; uint64_t offset; } where;
+
+static where result_place(bench *b, const ir_program *ip, const kir_program *p, const memory *mem,
+                          const ir_graph *g, uint32_t r)
+{
+    if (ip->to[r] == IR_TO_OUTPUT) {
+        for (uint32_t i = 0; i < p->outputs.n; i++)
+            if (dfm_name_eq(p->outputs.p[i].name, g->results.p[r].name))
+                return (where){p->outputs.p[i].arg.dtype, mem->base[p->outputs.p[i].arg.buf.i],
+                               (uint64_t)p->outputs.p[i].arg.offset};
+        return (where){0};
+    }
+    uint32_t s = ip->to[r] == IR_TO_GRAD ? IR_STATE_G : IR_STATE_W, f, i = ip->index[r];
+    if (ip->to[r] == IR_TO_STATE) {
+        s = i / IR_STATE_STRIDE;
+        f = i % IR_STATE_STRIDE;
+    } else
+        f = b->m->params.p[i].group;
+    dfm_dtype d = s < b->m->states.n && b->m->states.p[s].dtype ? b->m->states.p[s].dtype
+                                                                : b->m->flats.p[f].dtype;
+    return (where){d, mem->states[s][f],
+                   ip->to[r] == IR_TO_STATE ? 0 : b->m->params.p[i].flat_offset};
+}
+
+static double distance(const double *x, const double *y, uint64_t n)
+{
+    double diff = 0, size = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        diff += (x[i] - y[i]) * (x[i] - y[i]);
+        size += y[i] * y[i];
+    }
+    if (!(diff == diff)) return INFINITY;
+    return diff == 0 ? 0 : sqrt(diff) / (sqrt(size) + 1e-6 * sqrt((double)n));
+}
+
+static bool compare(bench *b, const char *level, const ir_program *ip, const kir_program *p,
+                    const memory *mem, const ir_graph *g, const double **truth,
+                    const double **rounded, double *worst)
+{
+    for (uint32_t r = 0; r < g->results.n; r++) {
+        ir_type t = ir_type_at(g, g->results.p[r].val);
+        uint64_t n = ir_elems(b->m, t);
+        where w = result_place(b, ip, p, mem, g, r);
+        const char *name = dfm_name_str(b->m->names, g->results.p[r].name);
+        if (!w.p) return bad(b, "%s of %s: result %s has no place", level, ip->name, name);
+        double *got = dfm_new_n(b->a, double, n ? n : 1);
+        for (uint64_t i = 0; i < n; i++) got[i] = dfm_load_as_double(w.dtype, w.p, w.offset + i);
+        double e = distance(got, truth[r], n), s = distance(rounded[r], truth[r], n);
+        double limit = b->o->floor + b->o->spread * s;
+        if (w.dtype == DFM_BF16) limit += 0x1p-8;
+        if (e > *worst) *worst = e;
+        if (e > limit || !(e == e))
+            return bad(b, "%s of %s: result %s differs by %.3g, limit %.3g (f32 spread %.3g), first "
+                          "values %.9g and %.9g", level, ip->name, name, e, limit, s, n ? got[0] : 0,
+                       n ? truth[r][0] : 0);
+    }
+    return true;
+}
+
+static bool check_program(bench *b, kir_module *k, code_run *code, uint32_t index)
+{
+    const ir_program *ip = &b->m->programs.p[index];
+    const kir_program *p = k->programs.p[index];
+    const ir_graph *g = b->m->graphs.p[ip->graph];
+    dfm_err err = {0};
+    const double **truth = dfm_new_n(b->a, const double *, g->results.n + 1);
+    const double **rounded = dfm_new_n(b->a, const double *, g->results.n + 1);
+    ir_env env = {.seed = b->o->seed, .step = 3, .first_sample = 40, .lookup = lookup, .user = b};
+    if (ir_interpret(b->m, g, &env, b->a, truth, &err) != DFM_OK)
+        return bad(b, "interpreter of %s: %s", ip->name, err.text);
+    env.round = IR_ROUND_F32;
+    if (ir_interpret(b->m, g, &env, b->a, rounded, &err) != DFM_OK)
+        return bad(b, "interpreter of %s: %s", ip->name, err.text);
+    kir_env kenv = {.seed = b->o->seed, .step = 3, .first_sample = 40, .scalar = scalar,
+                    .replaced = replaced};
+    memory mem = make_memory(b, k, p);
+    if (kir_interpret(k, p, mem.base, &kenv, &err) != DFM_OK)
+        return bad(b, "K interpreter of %s: %s", ip->name, err.text);
+    if (!compare(b, "K", ip, p, &mem, g, truth, rounded, &b->out->worst_k)) return false;
+    if (!code) return true;
+    mem = make_memory(b, k, p);
+    if (code_execute(code, p, mem.base, &kenv, &err) != DFM_OK)
+        return bad(b, "code of %s: %s", ip->name, err.text);
+    return compare(b, "code", ip, p, &mem, g, truth, rounded, &b->out->worst_code);
+}
+
+static void count(void *user, kir_node *n)
+{
+    levels_report *r = user;
+    r->n_nodes++;
+    r->n_kernels += n->kind == KIR_NODE_KERNEL;
+}
+
+static bool check_all(bench *b)
+{
+    dfm_err err = {0};
+    kir_module *k;
+    lower_memory lm;
+    code_run code;
+    if (lower_kernelize(b->m, &cg_target_find("cpu")->limits, b->a, NULL, NULL, &k, &err) != DFM_OK)
+        return bad(b, "kernelize: %s", err.text);
+    if (kir_verify(k, &err) != DFM_OK) return bad(b, "verify: %s", err.text);
+    if (lower_memplan(k, &lm, &err) != DFM_OK) return bad(b, "memory plan: %s", err.text);
+    cg_each_node(k, count, b->out);
+    if (b->o->compiled && code_load(&code, k, b->a, &err) != DFM_OK)
+        return bad(b, "code: %s", err.text);
+    bool ok = true;
+    for (uint32_t i = 0; i < b->m->programs.n && ok; i++)
+        ok = check_program(b, k, b->o->compiled ? &code : NULL, i);
+    if (b->o->compiled) code_unload(&code);
+    return ok;
+}
+
+bool levels_check(ir_module *m, const levels_options *o, levels_report *out)
+{
+    *out = (levels_report){0};
+    bench b = {.m = m, .o = o, .out = out, .a = dfm_arena_create("levels")};
+    make_states(&b);
+    bool ok = check_all(&b);
+    dfm_arena_destroy(b.a);
+    return ok;
+}
