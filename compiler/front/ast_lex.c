@@ -128,12 +128,15 @@ static uint32_t innermost_brace(const ast_lexer *l)     /* number of brackets up
     return n;
 }
 
-/* A keyword at the start of a line shows that brackets were forgotten. */
-static void close_forgotten(ast_lexer *l, int kind, uint32_t at)
+/* A keyword at the start of a line shows that brackets were forgotten. (`train = x`, a line of a
+ * variant, does not.) */
+static void close_forgotten(ast_lexer *l, int kind, uint32_t at, uint32_t n)
 {
     int flags = ast_keyword_flags(kind);
     const ast_token *t = last_token(l);
     if (flags < 0 || !(flags & BOTH) || !l->n_open) return;
+    const char *behind = l->text + at + n;
+    if (behind[strspn(behind, " \t")] == '=') return;
     bool formal_kind = (flags & BOTH) == BOTH && t && (t->kind == ':' || t->kind == TOK_ARROW);
     if (in_parens(l) && !formal_kind) close_to(l, innermost_brace(l), true, at);
     if ((flags & BOTH) == ITEM && l->n_open && l->text[at - 1] == '\n') close_to(l, 0, true, at);
@@ -144,7 +147,7 @@ static ast_token *emit(ast_lexer *l, int kind, uint32_t at, uint32_t n)
     unsigned flags = 0;
     if (l->lines || !l->out.n) {
         flags = AST_TOK_FIRST | (l->blanks > 1 ? AST_TOK_BLANK_BEFORE : 0);
-        if (l->lines) close_forgotten(l, kind, at);
+        if (l->lines) close_forgotten(l, kind, at, n);
         const ast_token *t = last_token(l);
         if (t && !in_parens(l) && ast_ends_statement(t->kind) && !ast_goes_on(kind))
             supply(l, ';');

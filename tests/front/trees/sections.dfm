@@ -21,3 +21,7 @@ layout l for m where world % 8 == 0 {
   use overlap(grad=true)
   require world > 1
 }
+variant "flat" for m {
+train = flow
+sampler = euler
+}
