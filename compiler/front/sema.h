@@ -30,7 +30,7 @@
  *     aliases where b has those: linear is contract(x, weight, io.src), D -> D included. Operands
  *     are rounded to the activation's compute dtype, which is also the result's.
  *   - `param` needs an `init`.
- *   - last_dim(x): last dim of a tensor; has_dim(x, D): bool; merged(Gy, Gx) or merged(g): the dim
+ *   - last_dim(x), first_dim(x): dims of a tensor; has_dim(x, D): bool; merged(Gy, Gx) or merged(g): the dim
  *     whose factors these are; len(g): number of dims or elements; extent(D): an int; g[0]: an
  *     element of a group or tuple. `s = merged(g)` binds a local name to the dim itself,
  *     `dim S2 = S` makes a new dim.
@@ -184,6 +184,7 @@ typedef struct sema_xs { uint32_t param; ir_val outer, inner; } sema_xs;
 
 struct sema_frame {
     sema_frame *parent;            /* NULL: root graph of a program */
+    sema_frame *suspended;         /* root: the frame that was current before */
     ir_graph *g;
     uint32_t graph;                /* its index in the module */
     bool scopes_params;            /* a repeat of a model: parameters get a leading loop dim */
@@ -310,6 +311,9 @@ struct sema_act {
     bool returned;
     DFM_VEC(sema_value) results;   /* of `return`, before conversion */
     uint32_t depth;
+    bool in_model;                 /* the model is on the chain of calls: parameters are allowed */
+    bool in_dim_expr;              /* of the caller, restored at the end */
+    const char *no_as_fn;          /* the function called at no_as_loc */
 };
 
 typedef struct sema_arg {
@@ -320,15 +324,15 @@ typedef struct sema_arg {
 
 typedef struct sema_call {         /* what is written around the call */
     dfm_loc loc, callee_loc;
-    const char *as;                /* NULL: none; "self": the caller's own scope */
+    const char *as;                /* NULL: none */
+    bool as_self;                  /* `as self`: the caller's own scope */
     const ast_node *init;
     const char *const *tags;
     uint32_t n_tags;
 } sema_call;
 
 /* Call an op, block or model with evaluated arguments: binds formals, evaluates, converts the
- * results. One result: its value. Several: a TUPLE, or a RECORD if they are named (a RECORD can be
- * unpacked like a tuple). */
+ * results. One result: its value. Several: a RECORD (which can be unpacked like a tuple). */
 sema_value sema_invoke(sema *s, sema_fn fn, const sema_arg *args, uint32_t n,
                        const sema_call *call);
 /* Evaluate the arguments of a CALL node. Number, or -1. */
@@ -338,6 +342,10 @@ sema_act *sema_act_begin(sema *s, const ast_node *node, sema_file *file, dfm_loc
 void sema_act_end(sema *s);
 /* Evaluate a list of statements in the current activation. False if it cannot go on. */
 bool sema_stmts(sema *s, const ast_node *list);
+
+/* A REQUIRE node: reports E0306 if it does not hold, keeps its facts if it does. */
+void sema_require(sema *s, const ast_node *require);
+void sema_require_facts(sema *s, const ast_node *condition);
 
 /* Roots: start a new program graph; the frame becomes current. End restores the previous one. */
 sema_frame *sema_root_begin(sema *s, const char *name);
@@ -395,6 +403,11 @@ bool sema_precision_begin(sema *s, const ast_node *section_or_null, const char *
  * activation whose dtype is `outer`; *out_kept: a `keep` names it. */
 dfm_dtype sema_precision_for(sema *s, const char *fn, const char *path, dfm_dtype outer,
                              bool *out_kept);                    /* sema_precision.c */
+/* Element type in which parameters are stored, and that of optimizer state. */
+dfm_dtype sema_precision_params(sema *s);
+dfm_dtype sema_precision_optim(sema *s);
+/* Storage type of a `param` whose dtype is omitted: `params = ` of the section, else f32. */
+dfm_dtype sema_precision_params(sema *s);                        /* sema_precision.c */
 /* --precision f32: dtypes of data are read as f32. */
 dfm_dtype sema_precision_data(sema *s, dfm_dtype declared);      /* sema_precision.c */
 /* Names that a `keep` mentions and nothing matched: warning. At the end. */
