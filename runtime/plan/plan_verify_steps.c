@@ -5,7 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-enum { MAX_TRIPS = 1 << 20, MAX_KERNEL_OPERANDS = 4096, MAX_PROGRAMS = 256, MAX_PROGRAM_IO = 1024 };
+enum { MAX_TRIPS = 1 << 20, MAX_KERNEL_OPERANDS = 4096, MAX_PROGRAMS = 256,
+       MAX_PROGRAM_IO = 1024 };
 
 typedef struct program_check {
     const plan_program *prog;
@@ -163,9 +164,9 @@ static bool cost_ok(double x) { return isfinite(x) && x >= 0; }
 static dfm_status check_program_io(const verifier *v, const plan_program *g, uint32_t i)
 {
     const plan *p = v->p;
+    PLAN_RULE(g->n_io <= MAX_PROGRAM_IO, "PROG", i, "it has too many inputs and outputs");
     PLAN_RULE(g->first_io <= p->n_io && g->n_io <= p->n_io - g->first_io, "PROG", i,
               "its inputs and outputs do not exist");
-    PLAN_RULE(g->n_io <= MAX_PROGRAM_IO, "PROG", i, "it has too many inputs and outputs");
     bool outputs = false;
     for (uint32_t k = g->first_io; k < g->first_io + g->n_io; k++) {
         const plan_io *io = &p->io[k];
