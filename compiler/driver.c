@@ -70,7 +70,7 @@ static const char *std_folder(driver *d)
     return tries[0];
 }
 
-static ir_module *run_front(driver *d)
+ir_module *driver_front(driver *d)
 {
     front_ctx cx = {d->arena, d->names, d->diag};
     front_options o = {
@@ -169,7 +169,7 @@ static bool add_gradients(passes *ps, const ir_program *loss)
     return true;
 }
 
-static bool run_passes(driver *d, ir_module *m)
+bool driver_passes(driver *d, ir_module *m)
 {
     passes ps = {.d = d, .scratch = dfm_arena_create("pass")};
     ps.cx = (pass_ctx){.m = m, .err = &d->err, .scratch = ps.scratch,
@@ -341,7 +341,7 @@ static void dump_module(driver *d, const ir_module *m)
 static int compile(driver *d)
 {
     double since = now_ms();
-    ir_module *m = run_front(d);
+    ir_module *m = driver_front(d);
     phase(d, "front", &since);
     if (!m || diag_n_errors(d->diag)) return 1;
     if (d->opt->cmd == CMD_CHECK) {
@@ -356,7 +356,7 @@ static int compile(driver *d)
         dump_module(d, m);
         return 0;
     }
-    if (!run_passes(d, m)) return 4;
+    if (!driver_passes(d, m)) return 4;
     phase(d, "passes", &since);
     if (emitting(d, "grad") || emitting(d, "optimized")) {
         dump_module(d, m);
