@@ -23,6 +23,7 @@
  *   R7 scan: body formals and results match the op's operands and type (see ir_scan).
  *   R8 a body graph uses nothing but its own ops: what it needs from outside is captured.
  *   R9 const data has as many elements as its type.
+ *   R10 dims, tables and programs refer to what exists.
  *
  * Meaning is defined by the float64 interpreter (ir_interp.c). Rounding to bf16 happens at
  * `cast`; a target may round anywhere else where it stores a value typed bf16.
@@ -298,6 +299,8 @@ typedef struct ir_module {
     DFM_VEC(ir_program) programs;
     const char *model;                       /* name of the model, train section, sampler */
     const char *train, *sampler, *variant, *precision;
+    const char *weights_folder;              /* of published weights: "transformer"; or NULL */
+    bool weights_strict;                     /* names in a weights file that nothing takes: error */
     const char *data_path;                   /* default of data.path for the train section, or NULL */
     ir_dim batch;                            /* first dim of every data field, or of the model */
     struct ir_intern *intern;                /* hash tables behind types and ixs */

@@ -173,8 +173,8 @@ static ir_val reduce_constant_dims(ir_builder *b, ir_reducer kind, ir_val x, con
     ir_type t = ir_without_dims(b->m, op->type, idle, n_idle);
     dfm_dtype dt = ir_type_of(b->m, t)->dtype;
     if (kind == IR_RED_PROD) {
-        if (!ir_splat_of(b->g, x, &s) || count > 64) return (ir_val){0};
-        return ir_reduce_over(b, kind, ir_splat(b, t, power(s, count)), dims, n);
+        if (!ir_splat_of(b->g, x, &s) || n_idle != n || count > 64) return (ir_val){0};
+        return ir_splat(b, t, power(s, count));
     }
     ir_val y = ir_view_of(b, op->args[0], t, op->at->view.coords, op->at->view.guard,
                           op->at->view.n_conds, op->at->view.fill);
