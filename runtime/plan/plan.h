@@ -203,7 +203,7 @@ const plan_program *plan_find_program(const plan *p, const char *name);   /* NUL
 /* -- plan_meta.c: values of META, which is one JSON object --------------------------------------- */
 /* Text of a key, in the arena; "" if it is absent or no text. */
 const char *plan_meta_string(const plan *p, dfm_arena *a, const char *key);
-/* A whole number; `fallback` if it is absent or something else. */
+/* A whole number, or false and true as 0 and 1; `fallback` if it is absent or something else. */
 int64_t plan_meta_int(const plan *p, const char *key, int64_t fallback);
 /* An array of texts, in the arena. Returns how many. */
 uint32_t plan_meta_strings(const plan *p, dfm_arena *a, const char *key, const char ***out);

@@ -20,7 +20,9 @@ const char *plan_meta_string(const plan *p, dfm_arena *a, const char *key)
 int64_t plan_meta_int(const plan *p, const char *key, int64_t fallback)
 {
     json_t *meta = parse(p), *value = json_object_get(meta, key);
-    int64_t x = json_is_integer(value) ? (int64_t)json_integer_value(value) : fallback;
+    int64_t x = json_is_integer(value)   ? (int64_t)json_integer_value(value)
+                : json_is_boolean(value) ? json_is_true(value)
+                                         : fallback;
     json_decref(meta);
     return x;
 }

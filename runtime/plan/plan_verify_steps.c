@@ -146,8 +146,8 @@ static dfm_status check_step(const verifier *v, program_check *c, uint64_t i)
         return DFM_OK;
     }
     if (s->kind == PLAN_STEP_END) {
-        PLAN_RULE(c->depth > 0 && s->value == c->open[c->depth - 1] && !s->n_operands && !s->item &&
-                      !s->replaces && !s->depth && !s->reverse,
+        PLAN_RULE(c->depth > 0 && s->value == c->open[c->depth - 1] && s->item == s->value &&
+                      s->depth == c->depth - 1 && !s->n_operands && !s->replaces && !s->reverse,
                   "STEP", i, "it does not end the innermost loop");
         c->depth--;
         return DFM_OK;

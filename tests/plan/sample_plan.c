@@ -77,7 +77,7 @@ static void make_steps(sample_plan *s)
     o[8].loop_stride[0] = 16;
     o[9] = operand(0, PLAN_WRITE, 208, 16);
     o[9].loop_stride[0] = -16;
-    s->steps[5] = (plan_step){.kind = PLAN_STEP_END, .value = 3};
+    s->steps[5] = (plan_step){.kind = PLAN_STEP_END, .item = 3, .value = 3};
     s->kernels[0] = (plan_kernel){.symbol = text(s, "k0"), .name = text(s, "draw"), .where = where,
                                   .n_operands = 1, .flops = 8, .bytes = 32};
 }
