@@ -1,0 +1,8 @@
+# Gradients against finite differences of the interpreter.
+if(TARGET dfm_pass)
+  foreach(part fns ops views scan random)
+    dfm_test(autodiff_${part} LABELS numeric
+      SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_${part}.c ${CMAKE_CURRENT_LIST_DIR}/check.c
+      LIBS dfm_pass)
+  endforeach()
+endif()
