@@ -163,6 +163,137 @@ static const kcase cases[] = {
      " %3 = store f32 %2 1 ()\n }\n }\n}\n", 1e-6},
 };
 
+/* -- attention: nodes built by hand, all variants ------------------------------------------------ */
+
+typedef struct attn_case {
+    const char *title;
+    int64_t batch[4], seq, over, feature, value;
+    bool causal, mask, interleaved;          /* interleaved: q, k, v are windows of one buffer */
+    int64_t window;
+    dfm_dtype type;
+} attn_case;
+
+static kir_arg window_of(kir_module *m, const char *name, kir_mem mem, dfm_dtype d, int64_t elems,
+                         bool write)
+{
+    kir_arg a = {.dtype = d, .write = write};
+    a.buf = kir_buffer_new(m, mem, name, d, (uint64_t)elems);
+    return a;
+}
+
+/* Dense [b0, b1, tokens, b2, b3, width]: batch dims 2 and 3 stand between token and feature. */
+static void dense(int64_t s[5], const attn_case *c, int64_t tokens, int64_t width)
+{
+    s[3] = width;
+    s[2] = s[3] * c->batch[3];
+    s[4] = s[2] * c->batch[2];
+    s[1] = s[4] * tokens;
+    s[0] = s[1] * c->batch[1];
+}
+
+static void build_attn(kir_module *m, kir_attn *t, const attn_case *c, bool backward)
+{
+    int64_t n = c->batch[0] * c->batch[1] * c->batch[2] * c->batch[3];
+    dfm_dtype d = c->type;
+    *t = (kir_attn){.backward = backward, .causal = c->causal, .window = c->window, .scale = 0.3,
+                    .seq = c->seq, .over = c->over, .feature = c->feature, .value = c->value};
+    memcpy(t->batch, c->batch, sizeof t->batch);
+    dense(t->sq, c, c->seq, c->feature);
+    dense(t->sk, c, c->over, c->feature);
+    dense(t->sv, c, c->over, c->value);
+    dense(t->so, c, c->seq, c->value);
+    dense(t->slse, c, c->seq, 1);
+    memcpy(t->sd_o, t->so, sizeof t->so);
+    memcpy(t->sdq, t->sq, sizeof t->sq);
+    memcpy(t->sdk, t->sk, sizeof t->sk);
+    memcpy(t->sdv, t->sv, sizeof t->sv);
+    t->q = window_of(m, "q", KIR_MEM_INPUT, d, n * c->seq * c->feature * (c->interleaved ? 3 : 1), false);
+    if (c->interleaved) {                    /* one buffer [.., 3, tokens, ..]: needs seq = over */
+        t->k = t->v = t->q;
+        t->k.offset = n * c->seq * c->feature;
+        t->v.offset = 2 * t->k.offset;
+    } else {
+        t->k = window_of(m, "k", KIR_MEM_INPUT, d, n * c->over * c->feature, false);
+        t->v = window_of(m, "v", KIR_MEM_INPUT, d, n * c->over * c->value, false);
+    }
+    t->o = window_of(m, "o", KIR_MEM_OUTPUT, d, n * c->seq * c->value, true);
+    t->lse = window_of(m, "lse", KIR_MEM_OUTPUT, DFM_F32, n * c->seq, true);
+    if (c->mask) {
+        t->mask = window_of(m, "mask", KIR_MEM_INPUT, DFM_BOOL, c->batch[0] * c->over, false);
+        t->smask[0] = c->over;
+        t->smask[5] = 1;
+    }
+    if (!backward) return;
+    t->o.write = t->lse.write = false;
+    t->d_o = window_of(m, "do", KIR_MEM_INPUT, d, n * c->seq * c->value, false);
+    t->dq = window_of(m, "dq", KIR_MEM_OUTPUT, d, n * c->seq * c->feature, true);
+    t->dk = window_of(m, "dk", KIR_MEM_OUTPUT, d, n * c->over * c->feature, true);
+    t->dv = window_of(m, "dv", KIR_MEM_OUTPUT, d, n * c->over * c->value, true);
+    uint64_t bytes = cg_target_find("cpu")->limits.attn_scratch(t, m);
+    if (bytes) t->scratch = window_of(m, "scratch", KIR_MEM_TEMP, DFM_U8, (int64_t)bytes, true);
+}
+
+/* Forward and backward in one program, so that backward reads forward's results. */
+static void run_attn(const attn_case *c)
+{
+    dfm_arena *a = dfm_arena_create("test");
+    kir_module *m = kir_module_create(a, ir_module_create(a, dfm_names_create(a)));
+    kir_program *p = dfm_new(a, kir_program);
+    kir_node *f = dfm_new(a, kir_node), *g = dfm_new(a, kir_node);
+    p->name = "p";
+    dfm_push(a, &m->programs, p);
+    f->kind = g->kind = KIR_NODE_ATTN;
+    build_attn(m, &g->attn, c, true);
+    f->attn = g->attn;
+    f->attn.backward = false;
+    f->attn.o.write = f->attn.lse.write = true;
+    f->attn.d_o = f->attn.dq = f->attn.dk = f->attn.dv = f->attn.scratch = (kir_arg){0};
+    dfm_push(a, &p->nodes, f);
+    dfm_push(a, &p->nodes, g);
+    void **want = memory(a, m), **got = memory(a, m);
+    kir_env env = {0};
+    dfm_err err = {0};
+    code_run r;
+    if (kir_interpret(m, p, want, &env, &err) != DFM_OK) fail_msg("%s: %s", c->title, err.text);
+    if (code_load(&r, m, a, &err) != DFM_OK) fail_msg("%s: %s", c->title, err.text);
+    if (code_execute(&r, p, got, &env, &err) != DFM_OK) fail_msg("%s: %s", c->title, err.text);
+    for (uint32_t b = 1; b < m->bufs.n; b++) {
+        const kir_buffer *buf = &m->bufs.p[b];
+        double diff = 0, size = 0;
+        if (buf->mem == KIR_MEM_TEMP) continue;
+        for (uint64_t i = 0; i < buf->elems + 64; i++) {
+            double w = dfm_load_as_double(buf->dtype, want[b], i);
+            double e = dfm_load_as_double(buf->dtype, got[b], i) - w;
+            if (!isinf(w)) {
+                diff += e * e;
+                size += w * w;
+            }
+        }
+        double rel = sqrt(diff) / (sqrt(size) + 1e-30);
+        if (!(rel <= (c->type == DFM_BF16 ? 1e-2 : 1e-5)))
+            fail_msg("%s: %s differs by %g", c->title, dfm_name_str(m->ir->names, buf->name), rel);
+    }
+    code_unload(&r);
+    dfm_arena_destroy(a);
+}
+
+static void test_attention(void **state)
+{
+    (void)state;
+    const attn_case t[] = {
+        {"self, one tile", {2, 1, 3, 1}, 17, 17, 24, 24, false, false, false, 0, DFM_F32},
+        {"several tiles, odd", {1, 2, 2, 1}, 133, 133, 40, 40, false, false, false, 0, DFM_F32},
+        {"cross, other value width", {2, 1, 1, 2}, 50, 97, 7, 19, false, false, false, 0, DFM_F32},
+        {"one query, one key, width one", {1, 1, 1, 1}, 1, 1, 1, 1, false, false, false, 0, DFM_F32},
+        {"causal", {2, 1, 2, 1}, 130, 130, 16, 16, true, false, false, 0, DFM_F32},
+        {"window", {2, 1, 2, 1}, 130, 130, 16, 16, false, false, false, 9, DFM_F32},
+        {"key mask", {3, 1, 2, 1}, 70, 90, 16, 8, false, true, false, 0, DFM_F32},
+        {"windows of one buffer", {2, 1, 3, 1}, 65, 65, 24, 24, false, false, true, 0, DFM_F32},
+        {"bf16", {2, 1, 2, 1}, 65, 65, 24, 24, false, false, false, 0, DFM_BF16},
+    };
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) run_attn(&t[i]);
+}
+
 static void test_cases(void **state)
 {
     (void)state;
@@ -171,6 +302,6 @@ static void test_cases(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cases)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cases), cmocka_unit_test(test_attention)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
