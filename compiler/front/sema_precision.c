@@ -11,7 +11,7 @@ typedef struct prec_keep {
 
 struct sema_prec {
     dfm_dtype params, compute, reduce, optim;
-    bool plain;                    /* no section: every float of data is read as `compute` if f32 */
+    bool plain;                    /* plain, or a section called f32: see sema_precision_data */
     DFM_VEC(prec_keep) keeps;
 };
 
@@ -78,7 +78,7 @@ bool sema_precision_begin(sema *s, const ast_node *section, const char *plain)
     uint32_t before = diag_n_errors(s->diag);
     struct sema_prec *p = s->prec = dfm_new(s->arena, struct sema_prec);
     p->params = p->compute = p->reduce = p->optim = DFM_F32;
-    p->plain = !section;
+    p->plain = !section || !strcmp(section->text, "f32");
     if (!section) {
         if (plain && !strcmp(plain, "bf16")) p->compute = DFM_BF16;
         return true;
