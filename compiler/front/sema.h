@@ -140,6 +140,7 @@ const sema_dim *sema_dim_merged(sema *s, const sema_dim *const *group, uint32_t 
 bool sema_dim_factors(sema *s, const sema_dim *d, const sema_dim *const *group, uint32_t n,
                       dfm_loc loc);
 
+void sema_collect_decls(sema *s, sema_file *f);
 /* File-level dims and consts: sema_decl.c. Evaluated when first asked for. */
 bool sema_declare_file(sema *s);
 bool sema_file_name(sema *s, sema_file *f, const char *name, sema_value *out);
@@ -460,6 +461,7 @@ struct sema {
     sema_frame *frame;
     ir_builder b;
     bool in_dim_expr;
+    DFM_VEC(const ast_node *) called;        /* functions that something called */
     struct sema_op *op;            /* sema_op.c: the comprehension being evaluated, or NULL */
     sema_act *op_act;              /* its activation: the hook sema_op_expr is for this one only */
     struct sema_dims *dims;        /* sema_dims.c */
@@ -468,6 +470,25 @@ struct sema {
     struct sema_train *tr;         /* sema_train.c */
     struct sema_prec *prec;        /* sema_precision.c */
 };
+
+/* -- sema_model.c, and what it needs ---------------------------------------------------------- */
+
+bool sema_forward(sema *s);                              /* program "forward" */
+bool sema_init_program(sema *s);                         /* program "init" */
+/* Adds a program for root's graph; all its results go to `to` (IR_TO_PARAM: parameter i). */
+void sema_program(sema *s, const char *name, const sema_frame *root, ir_target to, bool replace);
+void sema_check_uncalled(sema *s);
+bool sema_is_section_word(const char *word);             /* train, sampler, ...: settable in variants */
+
+/* Where the module stands, to go back after something was evaluated only to be checked. */
+typedef struct sema_mark {
+    uint32_t graphs, params, programs, data;
+    ir_dim batch;
+} sema_mark;
+sema_mark sema_mark_take(sema *s);
+void sema_mark_restore(sema *s, const sema_mark *mark);
+void sema_bodies_drop(sema *s, uint32_t first_graph);    /* sema_repeat.c */
+void sema_params_drop(sema *s, uint32_t first);          /* sema_param.c */
 
 /* diag_error on s->diag. */
 #define sema_error(s, code, loc, ...) diag_error((s)->diag, DIAG_##code, (loc), __VA_ARGS__)

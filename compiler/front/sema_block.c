@@ -373,6 +373,13 @@ static void enter_scope(binder *b, const sema_act *up)
                                     &a->kept);
 }
 
+static void mark_called(sema *s, const ast_node *fn)
+{
+    for (uint32_t i = 0; i < s->called.n; i++)
+        if (s->called.p[i] == fn) return;
+    dfm_push(s->arena, &s->called, fn);
+}
+
 static bool run_body(binder *b)
 {
     const ast_node *fn = b->fn.node;
@@ -384,6 +391,7 @@ sema_value sema_invoke(sema *s, sema_fn fn, const sema_arg *args, uint32_t n,
                        const sema_call *call)
 {
     if (!may_call(s, fn, call)) return sema_poison();
+    mark_called(s, fn.node);
     binder b = {.s = s, .fn = fn, .call = call, .formals = ast_formals(fn.node)};
     if (!match_args(&b, args, n)) return sema_poison();
     const sema_act *up = s->act;

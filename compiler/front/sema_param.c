@@ -291,3 +291,10 @@ sema_value sema_buffer_value(sema *s, const ast_node *st)
     r.loc = st->loc;
     return r;
 }
+
+void sema_params_drop(sema *s, uint32_t first)
+{
+    if (!s->params) return;
+    s->m->params.n = first;
+    s->params->info.n = first;
+}

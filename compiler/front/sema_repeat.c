@@ -278,8 +278,9 @@ static uint32_t share_body(loop *l)
 }
 
 /* Graphs made after `mark` are dropped: a round of evaluation that did not settle. */
-static void drop_graphs(sema *s, uint32_t mark)
+void sema_bodies_drop(sema *s, uint32_t first_graph)
 {
+    uint32_t mark = first_graph;
     s->m->graphs.n = mark;
     struct sema_bodies *b = s->bodies;
     while (b && b->graphs.n && b->graphs.p[b->graphs.n - 1] >= mark) {
@@ -303,7 +304,7 @@ static void emit_scan(loop *l)
     ir_val scan = ir_scan_over(sema_at(s, l->node->loc), &at, args, n);
     for (uint32_t i = 0; i < l->n; i++) {
         ir_val v = ir_get(sema_at(s, l->c[i].loc), scan, i);
-        sema_set(s, l->c[i].name, sema_tensor(s, v));
+        sema_assign(s, l->c[i].name, sema_tensor(s, v), false, l->c[i].loc);
     }
 }
 
@@ -323,7 +324,7 @@ static bool run(loop *l)
         for (uint32_t i = 0; i < l->n && ok; i++) ok = settle(l, &l->c[i], &changed);
         if (ok && !changed) finish_body(l);
         s->frame = outer;
-        if (!ok || changed) drop_graphs(s, mark);
+        if (!ok || changed) sema_bodies_drop(s, mark);
         if (!ok) return false;
         if (!changed) return true;
     }

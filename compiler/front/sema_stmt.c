@@ -51,7 +51,8 @@ static void assign(sema *s, const ast_node *st)
     const ast_node *first = ast_at(targets, 0);
     s->act->target = ast_n(targets) == 1 ? first->text : NULL;
     s->act->target_direct = s->act->target && is_draw(st->b);
-    bool drawn = s->act->target_direct;
+    bool in_train = s->act->node && s->act->node->kind == AST_TRAIN;
+    bool drawn = s->act->target_direct && in_train;
     sema_value v = sema_expr(s, st->b);
     s->act->target = NULL;
     s->act->target_direct = false;
