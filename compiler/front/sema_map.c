@@ -227,7 +227,8 @@ static bool align(sema *s, ir_fn fn, const sema_value *args, ir_val *x, uint32_t
     for (uint32_t i = 1; i < n; i++) {
         ir_type t = ir_type_at(s->frame->g, x[i]);
         ir_dim a, b;
-        if (!meet(s, fn, sum, t, &a, &b)) {
+        bool in_op = s->op && s->op_act == s->act;            /* there every dim is an index */
+        if (!in_op && !meet(s, fn, sum, t, &a, &b)) {
             report_dims(s, a, b, args[i - 1], args[i], op_loc, spelling);
             return false;
         }
