@@ -17,12 +17,15 @@ static bool data_source(sema *s, const ast_node *e, ir_data_field *f)
         if (k->kind == AST_STRING && !f->source) f->source = k->text;
         else if (k->kind == AST_ARG && !strcmp(k->text, "pad") && ast_is(k->a, AST_NAME))
             f->pad_dim = k->a->text;
+        else if (k->kind == AST_ARG && !strcmp(k->text, "path") && ast_is(k->a, AST_STRING))
+            s->m->data_path = k->a->text;
         else ok = false;
     }
     if (ok && f->source && f->source[0]) return true;
     diag *d = sema_error(s, E0610, e->loc, "data comes from `webdataset(\"member\")`");
     diag_help(d, "the member's name without the sample's key: \"image.npy\", \"cls\", "
-                 "\"text.safetensors:h\"; `pad=D` pads dim D with zeros");
+                 "\"text.safetensors:h\"; `pad=D` pads dim D with zeros; "
+                 "`path=\"shards/a.tar\"` is where to look if nobody says");
     return false;
 }
 
