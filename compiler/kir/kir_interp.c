@@ -29,7 +29,6 @@ static dfm_status run_loop(kir_run *r, const kir_loop *l)
 {
     int64_t n = ir_extent(r->m->ir, l->dim);
     uint32_t d = r->depth++;
-    r->trips[d] = n;
     for (int64_t i = 0; i < n; i++) {
         r->iter[d] = l->reverse ? n - 1 - i : i;
         DFM_TRY(run_nodes(r, &l->body));

@@ -10,7 +10,7 @@ typedef struct kir_run {
     void *const *base;
     const kir_env *env;
     dfm_arena *scratch;                      /* reset after each node */
-    int64_t iter[KIR_MAX_LOOPS], trips[KIR_MAX_LOOPS];
+    int64_t iter[KIR_MAX_LOOPS];
     uint32_t depth;
     dfm_err *err;
 } kir_run;

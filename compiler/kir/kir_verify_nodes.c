@@ -38,7 +38,7 @@ static dfm_status check_scratch(kir_checker *c, const kir_arg *a)
 {
     if (!a->buf.i) return DFM_OK;
     DFM_TRY(kir_check_arg(c, a, "scratch"));
-    KIR_RULE(c, a->dtype == DFM_U8 && a->write && a->rank == 1, 2, "scratch is not written bytes");
+    KIR_RULE(c, a->dtype == DFM_U8 && a->write, 2, "scratch is not written bytes");
     return DFM_OK;
 }
 
