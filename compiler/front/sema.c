@@ -203,7 +203,7 @@ static bool choose_all(sema *s)
     if (!o->variant) s->variant = NULL;      /* without a name: the file's own values */
     ok = ok && choose(s, AST_TRAIN, o->train, TAKE_FIRST, &s->train);
     ok = ok && choose(s, AST_SAMPLER, o->sampler, TAKE_FIRST, &s->sampler);
-    ok = ok && choose(s, AST_PRECISION, o->precision, REPORT, &s->precision);
+    ok = ok && choose(s, AST_PRECISION, o->precision, TAKE_FIRST, &s->precision);
     return ok && choose(s, AST_WEIGHTS, o->weights, REPORT, &s->weights);
 }
 
