@@ -208,6 +208,12 @@ ir_val ir_reduce_over(ir_builder *b, ir_reducer kind, ir_val x, const ir_dim *di
         DFM_ASSERT(ir_dim_at(b->m, ir_type_at(b->g, x), dims[i]) >= 0);
     n = sort_dims(b, x, dims, n, sorted);
     if (!n) return x;
+    const ir_op *op = ir_op_of(b->g, x);
+    if (op->kind == IR_REDUCE && op->at->reduce.kind == kind && kind != IR_RED_ARGMAX) {
+        memcpy(both, sorted, n * sizeof *both);
+        memcpy(both + n, op->at->reduce.dims, op->at->reduce.n_dims * sizeof *both);
+        return ir_reduce_over(b, kind, op->args[0], both, n + op->at->reduce.n_dims);
+    }
     uint32_t n_unit = 0;
     for (uint32_t i = 0; i < n; i++)
         if (ir_extent(b->m, sorted[i]) == 1) unit[n_unit++] = sorted[i];
@@ -218,12 +224,6 @@ ir_val ir_reduce_over(ir_builder *b, ir_reducer kind, ir_val x, const ir_dim *di
         for (uint32_t i = 0; i < n; i++)
             if (ir_extent(b->m, sorted[i]) > 1) sorted[rest++] = sorted[i];
         return ir_reduce_over(b, kind, y, sorted, rest);
-    }
-    const ir_op *op = ir_op_of(b->g, x);
-    if (op->kind == IR_REDUCE && op->at->reduce.kind == kind && kind != IR_RED_ARGMAX) {
-        memcpy(both, sorted, n * sizeof *both);
-        memcpy(both + n, op->at->reduce.dims, op->at->reduce.n_dims * sizeof *both);
-        return ir_reduce_over(b, kind, op->args[0], both, n + op->at->reduce.n_dims);
     }
     ir_val y = reduce_constant_dims(b, kind, x, sorted, n);
     if (y.i) return y;
@@ -247,10 +247,10 @@ ir_type ir_contract_type(ir_module *m, ir_type x, ir_type y, const ir_pair *pair
     return ir_union(m, dt, ir_without_dims(m, x, a, n), ir_without_dims(m, y, c, n));
 }
 
-/* If x is a rename or transposition of another value, use that one where no name is in the way:
- * every dim of the source is either paired or keeps its name. */
-static bool contract_through(ir_builder *b, ir_val *x, ir_val other, ir_pair *pairs, uint32_t n,
-                             bool left)
+/* If x is a rename or transposition of another value, use that one where every dim of the source
+ * is either paired or keeps its name. (A pair names one dim of each side, so a name that also
+ * occurs on the other side is in nobody's way.) */
+static bool contract_through(ir_builder *b, ir_val *x, ir_pair *pairs, uint32_t n, bool left)
 {
     const ir_op *op = ir_op_of(b->g, *x);
     if (op->kind != IR_VIEW || op->at->view.n_conds) return false;
@@ -271,15 +271,6 @@ static bool contract_through(ir_builder *b, ir_val *x, ir_val other, ir_pair *pa
             paired = true;
         }
         if (!paired && e->var.i != src->dims[i].i) return false;
-        if (paired && e->var.i != src->dims[i].i && ir_has_dim(info_of(b, other), src->dims[i])) {
-            bool same_pair = false;                     /* the other side of its own pair is fine */
-            for (uint32_t k = 0; k < n; k++)
-                same_pair |= (left ? fresh[k].a.i == src->dims[i].i
-                                         && pairs[k].b.i == src->dims[i].i
-                                   : fresh[k].b.i == src->dims[i].i
-                                         && pairs[k].a.i == src->dims[i].i);
-            if (!same_pair) return false;
-        }
     }
     memcpy(pairs, fresh, n * sizeof *pairs);
     *x = op->args[0];
@@ -307,8 +298,8 @@ ir_val ir_contract_over(ir_builder *b, ir_val x, ir_val y, const ir_pair *pairs,
             p[k - 1] = swap;
         }
     }
-    while (contract_through(b, &args[0], args[1], p, n, true)) {}
-    while (contract_through(b, &args[1], args[0], p, n, false)) {}
+    while (contract_through(b, &args[0], p, n, true)) {}
+    while (contract_through(b, &args[1], p, n, false)) {}
     ir_attrs at = {.contract = {.n_pairs = n, .pairs = p}};
     return ir_emit(b, IR_CONTRACT, t, args, 2, &at);
 }
