@@ -233,6 +233,7 @@ static const attend_case attends[] = {
     {"B=2,S=5,F=3", "B,T=4,F", "B,T,F", NULL, "S", "T", "F", false, true, 0},
     {"B=2,S=5,F=3", "B,T=5,F", "B,T,G=2", NULL, "S", "T", "G", true, true, 0},
     {"B=1,S=1,F=1", "B,T=3,F", "B,T,F", NULL, "S", "T", "F", false, true, 0},
+    {"B=2,H=3,S=4,F=2", "B,T=5,F", "B,T,F", NULL, "S", "T", "F", false, true, 0},  /* one k, v */
 };
 
 static void attend_variants(void **state)

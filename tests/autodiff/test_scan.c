@@ -269,13 +269,73 @@ static void block(void **state)
     fx_free(f);
 }
 
+/* A user's op with a (scaled) gradient inside a body: it is used there, too. */
+static void call_in_a_body(void **state)
+{
+    fx *f = fx_new(12);
+    ir_type t = fx_type(f, DFM_F32, "A=3");
+    ir_val x = fx_f32(f, "A");
+    ir_call call;
+    uint32_t index;
+    ir_builder b = fx_body(f, "square", &call.body), v = fx_body(f, "square.vjp", &call.vjp);
+    ir_val a = fx_formal(&b, t);
+    ir_result_add(&b, mul(&b, a, a), "y");
+    a = fx_formal(&v, t);
+    fx_formal(&v, t);
+    ir_val dy = fx_formal(&v, t);            /* 10 a dy instead of 2 a dy */
+    ir_result_add(&v, mul(&v, mul(&v, a, ir_scalar(&v, DFM_F32, 10)), dy), "dx");
+    b = fx_body(f, "body", &index);
+    iter_formal(f, &b);
+    a = fx_formal(&b, t);
+    ir_result_add(&b, ir_call_op(&b, &call, &a, 1), "x");
+    ir_scan at = {.body = index, .loop = fx_dim(f, "L", 2), .n_carry = 1};
+    ir_val y = ir_get(&f->b, ir_scan_over(&f->b, &at, &x, 1), 0);
+    ir_dim d = dim(f, "A");
+    ir_result_add(&f->b, ir_reduce_over(&f->b, IR_RED_SUM, y, &d, 1), "loss");
+    double *dx = fx_gradient(f, fx_grad(f, &x, 1), 0);
+    for (int i = 0; i < 3; i++) {
+        double want = 100 * pow(fx_data(f, x)[i], 3);    /* 10 x^2 times 10 x */
+        assert_true(fabs(dx[i] - want) <= 1e-12 * fabs(want));
+    }
+    fx_free(f);
+}
+
+/* Rows of a large table are kept, not gathered again; so are statistics of long rows. */
+static void kept_rows(void **state)
+{
+    fx *f = fx_new(13);
+    ir_type xt = fx_type(f, DFM_F32, "N=2,A=9");
+    ir_val x = fx_f32(f, "N,A"), w = fx_f32(f, "V=8192,A");
+    ir_val i = fx_input(f, fx_type(f, DFM_I32, "L=3,N"), 0, 8191);
+    uint32_t index;
+    ir_builder b = fx_body(f, "body", &index);
+    iter_formal(f, &b);
+    ir_val c = fx_formal(&b, xt), rows = fx_formal(&b, fx_type(f, DFM_I32, "N"));
+    ir_val table = fx_formal(&b, fx_type(f, DFM_F32, "V,A"));
+    ir_dim d = dim(f, "A");
+    ir_val r = ir_gather_rows(&b, table, dim(f, "V"), rows);
+    ir_val s = ir_map1(&b, IR_FN_RECIP, add(&b, ir_reduce_over(&b, IR_RED_SUM, mul(&b, c, c), &d, 1),
+                                            ir_scalar(&b, DFM_F32, 1)));
+    ir_result_add(&b, tanh_of(&b, mul(&b, mul(&b, c, s), r)), "x");
+    ir_scan at = {.body = index, .loop = dim(f, "L"), .n_carry = 1, .n_xs = 1, .n_caps = 1};
+    fx_loss(f, ir_get(&f->b, ir_scan_over(&f->b, &at, (ir_val[]){x, i, w}, 3), 0));
+    ir_graph *g = fx_check(f);
+    assert_int_equal(fx_count(f, g, IR_GATHER), 1);
+    const ir_scan *fwd = NULL;
+    for (uint32_t v = 1; v < g->ops.n && !fwd; v++)
+        if (g->ops.p[v].kind == IR_SCAN) fwd = &g->ops.p[v].at->scan;
+    assert_int_equal(fwd->n_ys, 3);          /* the carry, the rows, the sum of squares */
+    fx_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(carries_xs_captures), cmocka_unit_test(only_stacked_outputs),
         cmocka_unit_test(no_carry), cmocka_unit_test(counter), cmocka_unit_test(many_carries),
         cmocka_unit_test(constant_start), cmocka_unit_test(nested), cmocka_unit_test(shared_body),
-        cmocka_unit_test(untouched), cmocka_unit_test(block),
+        cmocka_unit_test(untouched), cmocka_unit_test(block), cmocka_unit_test(call_in_a_body),
+        cmocka_unit_test(kept_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
