@@ -324,6 +324,17 @@ static bool same_window(const kir_arg *a, const kir_arg *b)
         && !memcmp(a->loop_stride, b->loop_stride, sizeof a->loop_stride);
 }
 
+/* Is the load evaluated once for every evaluation of the store? Levels may differ by loops that
+ * run once. */
+static bool as_often(const kernel_checker *x, uint32_t load, uint32_t store)
+{
+    level l = x->at[load].level, s = x->at[store].level;
+    if (l == s) return true;
+    bool one_row = kir_rows(x->c->m->ir, x->k) == 1, one_lane = kir_lanes(x->c->m->ir, x->k) == 1;
+    if (l == PROLOGUE) return one_row && (s == ROW || one_lane);
+    return l == ROW && s == LANE && one_lane;
+}
+
 static dfm_status check_in_place(kernel_checker *x, uint32_t store)
 {
     kir_checker *c = x->c;
@@ -336,7 +347,7 @@ static dfm_status check_in_place(kernel_checker *x, uint32_t store)
         const kir_arg *b = &k->args.p[l->arg];
         if (!kir_args_overlap(c->m, a, b)) continue;
         KIR_RULE(c, l->op == KIR_LOAD, 10, "two stores to the same memory");
-        bool same = same_window(a, b) && x->at[i].level == x->at[store].level;
+        bool same = same_window(a, b) && as_often(x, i, store);
         for (uint32_t d = 0; same && d < a->rank; d++) same = s->coords[d].i == l->coords[d].i;
         KIR_RULE(c, same && i < store, 10, "%%%" PRIu32 " reads what %%%" PRIu32 " writes", i, store);
     }

@@ -37,6 +37,15 @@ static void give_places(fx *f)
 
 static void fail_err(const dfm_err *e) { fail_msg("%s", e->text); }
 
+static void print_graph(fx *f, const ir_graph *g)
+{
+    dfm_sb s = dfm_sb_make(f->a);
+    for (uint32_t i = 1; i < f->m->graphs.n; i++)
+        if (f->m->graphs.p[i] != g) ir_print_graph(&s, f->m, f->m->graphs.p[i]);
+    ir_print_graph(&s, f->m, g);
+    printf("%s", dfm_sb_cstr(&s));
+}
+
 kir_module *kt_lower(fx *f, const ir_graph *g, bool replace_draws)
 {
     give_places(f);
@@ -52,7 +61,10 @@ kir_module *kt_lower(fx *f, const ir_graph *g, bool replace_draws)
              ((ir_program){"test", graph, g->results.n, to, index, replace_draws}));
     dfm_err err = {0};
     kir_module *k = NULL;
-    if (lower_kernelize(f->m, kt_limits(), f->a, NULL, NULL, &k, &err) != DFM_OK) fail_err(&err);
+    if (lower_kernelize(f->m, kt_limits(), f->a, NULL, NULL, &k, &err) != DFM_OK) {
+        print_graph(f, g);
+        fail_err(&err);
+    }
     lower_memory mem;
     if (lower_memplan(k, &mem, &err) != DFM_OK) fail_err(&err);
     assert_true(mem.arena_bytes >= mem.lower_bound);
@@ -163,9 +175,7 @@ static void compare(fx *f, const ir_graph *g, const kir_module *k, void *const *
         }
         if (!(sqrt(d) <= tol * sqrt(n) + 8 * sqrt(spread) + 1e-30)) {
             printf("%s", kt_text(f, k));
-            dfm_sb s = dfm_sb_make(f->a);
-            ir_print_graph(&s, f->m, g);
-            printf("%s", dfm_sb_cstr(&s));
+            print_graph(f, g);
             fail_msg("result %u: error %g, norm %g, spread %g", r, sqrt(d), sqrt(n), sqrt(spread));
         }
     }
