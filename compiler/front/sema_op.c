@@ -270,6 +270,20 @@ static bool returned_axes(sema *s, const char *name, const ast_node *list, op_ar
     return false;
 }
 
+void op_register_result(sema *s, const char *name, uint32_t k)
+{
+    const ast_node *type = result_type(s->op->node, k);
+    sema_value v;
+    sema_type t;
+    op_array a = {.name = name};
+    if (!type || !sema_local(s, name, &v) || v.kind != SV_TENSOR || !sema_eval_type(s, type, &t))
+        return;
+    const ir_type_info *have = ir_type_of(s->m, sema_type_of(s, v));
+    if (have->rank != t.rank || !t.rank) return;
+    axes_of_type(type, &t, have->dims, &a);
+    dfm_push(s->arena, &s->op->arrays, a);
+}
+
 /* v with the dims of type k of the results, which correspond to its own by place. */
 static sema_value fit_result(sema *s, sema_value v, uint32_t k, dfm_loc loc)
 {
@@ -305,13 +319,23 @@ static bool op_return(sema *s, const ast_node *st)
 
 /* -- statements ------------------------------------------------------------------------------ */
 
+/* In a vjp: the gradient of formal `x` is indexed like `x`. */
+static bool gradient_axes(sema *s, const char *name, op_array *out)
+{
+    const op_array *a = name[0] == 'd' ? find_array(s->op, name + 1) : NULL;
+    if (!a) return false;
+    *out = *a;
+    return true;
+}
+
 static bool push_target_vars(sema *s, const ast_node *target, const ast_node *rhs)
 {
     op_array result;
-    bool known = returned_axes(s, target->text, s->op->node->c, &result);
+    bool known = s->op->in_vjp ? gradient_axes(s, target->text, &result)
+                               : returned_axes(s, target->text, s->op->node->c, &result);
     if (known && result.n != ast_n(target->a)) {
-        sema_error(s, E0505, target->loc, "`%s` is returned and has %u dims, not %u", target->text,
-                   result.n, ast_n(target->a));
+        sema_error(s, E0505, target->loc, "`%s` has %u dims, not %u", target->text, result.n,
+                   ast_n(target->a));
         return false;
     }
     for (uint32_t k = 0; k < ast_n(target->a); k++) {

@@ -45,6 +45,7 @@ struct sema_op {
     sema_act *outer_act;
     const ast_node *node;
     bool inside;                   /* a right-hand side is being evaluated */
+    bool in_vjp;                   /* targets are gradients of formals */
     uint32_t n_rest;               /* what `...` stands for */
     ir_dim rest[IR_MAX_RANK];
     DFM_VEC(op_array) arrays;
@@ -59,6 +60,8 @@ struct sema_op {
 /* Begin and end the evaluation of an op's statements in s->act; registers the formals. */
 struct sema_op *op_begin(sema *s, const ast_node *op);
 void op_end(sema *s);
+/* Give the local tensor `name` the index list of result k: `...` where its type has it. */
+void op_register_result(sema *s, const char *name, uint32_t k);
 /* Statements of an op or vjp body. False after reporting what makes going on pointless. */
 bool op_stmts(sema *s, const ast_node *list);
 /* The array of a name, from its registration or its type; NULL if it is no tensor with dims. */

@@ -165,7 +165,11 @@ static bool build_gradient(sema *s, vjp_call *c, bool *given)
             ir_val v = ir_input_new(sema_at(s, vjp->loc), c->result_type[k], IR_ROLE_BODY, at, name);
             sema_set(s, name, sema_tensor(s, v));
         }
-    op_begin(s, c->op);
+    op_begin(s, c->op)->in_vjp = true;
+    for (uint32_t k = 0; k < c->n_results; k++) {
+        op_register_result(s, c->result[k], k);
+        op_register_result(s, sema_fmt(s, "d%s", c->result[k]), k);
+    }
     bool ok = check_names(s, c, vjp->a, given) && op_stmts(s, vjp->c);
     if (ok && s->act->returned) {
         sema_error(s, E0411, vjp->loc, "`vjp` has no `return`: it assigns the gradients");

@@ -37,6 +37,17 @@ static bool glob(const char *pattern, const char *text)
     return !*pattern;
 }
 
+/* A pattern matches a path from the start of any of its segments. */
+static bool match_path(const char *pattern, const char *path)
+{
+    for (;;) {
+        if (glob(pattern, path)) return true;
+        path = strchr(path, '.');
+        if (!path) return false;
+        path++;
+    }
+}
+
 static void set_line(sema *s, const ast_node *n)
 {
     struct sema_prec *p = s->prec;
@@ -99,7 +110,7 @@ dfm_dtype sema_precision_for(sema *s, const char *fn, const char *path, dfm_dtyp
     if (!p) return outer ? outer : DFM_F32;
     for (uint32_t i = 0; i < p->keeps.n; i++) {
         prec_keep *k = &p->keeps.p[i];
-        if (!glob(k->name, k->is_pattern ? path : fn)) continue;
+        if (k->is_pattern ? !match_path(k->name, path) : strcmp(k->name, fn) != 0) continue;
         k->used = true;
         *out_kept = true;
     }
@@ -121,7 +132,7 @@ void sema_precision_end(sema *s)
     for (uint32_t i = 0; s->prec && i < s->prec->keeps.n; i++) {
         prec_keep *k = &s->prec->keeps.p[i];
         for (uint32_t j = 0; k->is_pattern && !k->used && j < s->m->params.n; j++)
-            k->used = glob(k->name, dfm_name_str(s->m->names, s->m->params.p[j].path));
+            k->used = match_path(k->name, dfm_name_str(s->m->names, s->m->params.p[j].path));
         sema_fn fn;
         if (!k->used && !k->is_pattern) k->used = sema_find_fn(s, s->main, k->name, &fn);
         if (k->used) continue;

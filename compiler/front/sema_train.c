@@ -49,6 +49,13 @@ static ir_type data_type(sema *s, const ast_node *st, sema_type *t)
     return sema_ir_type(s, t, st->a->loc);
 }
 
+/* The dim that counts samples: the first, or the one that it is ragged over. */
+static ir_dim sample_dim(sema *s, const sema_type *t, dfm_loc loc)
+{
+    const sema_dim *d = t->dims[0];
+    return sema_ir_dim(s, d->ragged_over ? d->ragged_over : d, loc);
+}
+
 static void data_stmt(sema *s, const ast_node *st)
 {
     ir_data_field f = {.name = dfm_intern(s->m->names, st->text), .loc = st->loc};
@@ -56,7 +63,7 @@ static void data_stmt(sema *s, const ast_node *st)
     sema_set(s, st->text, sema_poison());
     f.type = data_type(s, st, &t);
     if (!f.type.i || !data_source(s, st->b, &f) || !pads_own_dim(s, st, &t, f.pad_dim)) return;
-    ir_dim first = ir_type_of(s->m, f.type)->dims[0];
+    ir_dim first = sample_dim(s, &t, st->a->loc);
     if (!ir_dim_same(first, s->m->batch)) {
         diag *d = sema_error(s, E0611, st->a->loc, "the first dim of `%s` is `%s`", st->text,
                              ir_dim_str(s->m, first));
@@ -79,8 +86,8 @@ static bool find_batch(sema *s, const ast_node *train)
         if (st->kind != AST_DATA) continue;
         ir_type it = data_type(s, st, &t);
         if (!it.i) return false;
-        s->m->batch = ir_type_of(s->m, it)->dims[0];
-        return true;
+        s->m->batch = sample_dim(s, &t, st->a->loc);
+        return s->m->batch.i != 0;
     }
     sema_error(s, E0610, train->name_loc, "train section `%s` has no `data`", train->text);
     return false;
