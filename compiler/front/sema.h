@@ -34,7 +34,7 @@
  *     whose factors these are; len(g): number of dims or elements; extent(D): an int; g[0]: an
  *     element of a group or tuple. `s = merged(g)` binds a local name to the dim itself,
  *     `dim S2 = S` makes a new dim.
- *   - error("text"): reports it (E0499) when reached: for constants that a function refuses.
+ *   - `require false, "text"` refuses constants; the report stands at the user's call.
  */
 #ifndef DFM_COMPILER_FRONT_SEMA_H
 #define DFM_COMPILER_FRONT_SEMA_H
@@ -461,6 +461,7 @@ struct sema {
     sema_frame *frame;
     ir_builder b;
     bool in_dim_expr;
+    bool aliases_allowed;                    /* the type is that of a parameter */
     DFM_VEC(const ast_node *) called;        /* functions that something called */
     struct sema_op *op;            /* sema_op.c: the comprehension being evaluated, or NULL */
     sema_act *op_act;              /* its activation: the hook sema_op_expr is for this one only */
@@ -490,8 +491,10 @@ void sema_mark_restore(sema *s, const sema_mark *mark);
 void sema_bodies_drop(sema *s, uint32_t first_graph);    /* sema_repeat.c */
 void sema_params_drop(sema *s, uint32_t first);          /* sema_param.c */
 
-/* diag_error on s->diag. */
-#define sema_error(s, code, loc, ...) diag_error((s)->diag, DIAG_##code, (loc), __VA_ARGS__)
+/* diag_error, but what is found inside the standard library is reported at the user's call. */
+diag *sema_report(sema *s, diag_code code, dfm_loc loc, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+#define sema_error(s, code, loc, ...) sema_report((s), DIAG_##code, (loc), __VA_ARGS__)
 #define sema_fmt(s, ...) dfm_fmt((s)->arena, __VA_ARGS__)
 
 #endif

@@ -234,7 +234,7 @@ static const builtin table[] = {
     {"arange", builtin_arange}, {"append", builtin_append}, {"cumprod", builtin_cumprod},
     {"last_dim", builtin_dim_query}, {"first_dim", builtin_dim_query},
     {"has_dim", builtin_dim_query}, {"merged", builtin_dim_query}, {"len", builtin_dim_query},
-    {"extent", builtin_dim_query}, {"error", builtin_error},
+    {"extent", builtin_dim_query},
     {"dynamic", call_elsewhere}, {"ragged", call_elsewhere}, {"webdataset", call_elsewhere},
 };
 
@@ -253,7 +253,7 @@ const char *const *sema_builtin_names(void)
         "sum", "mean", "prod", "any", "all", "argmax", "contract", "attend", "conv", "split",
         "merge", "slice", "unstack", "stack", "concat", "rename", "gather", "scatter_add",
         "stop_grad", "normal", "uniform", "randint", "arange", "append", "cumprod", "last_dim",
-        "first_dim", "has_dim", "merged", "len", "extent", "error", NULL};
+        "first_dim", "has_dim", "merged", "len", "extent", NULL};
     return names;
 }
 

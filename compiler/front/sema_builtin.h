@@ -49,6 +49,5 @@ sema_value builtin_arange(builtin_call *c);
 sema_value builtin_append(builtin_call *c);
 sema_value builtin_cumprod(builtin_call *c);
 sema_value builtin_dim_query(builtin_call *c);
-sema_value builtin_error(builtin_call *c);
 
 #endif

@@ -143,14 +143,3 @@ sema_value builtin_dim_query(builtin_call *c)
     if (!sema_need_int(s, x, c->args[0].loc, "`extent`", &n)) return sema_poison();
     return sema_int(n);
 }
-
-sema_value builtin_error(builtin_call *c)
-{
-    const char *text;
-    if (!builtin_args(c, 1, 1, NULL, "error(\"text\")")) return sema_poison();
-    if (!sema_need_string(c->s, c->args[0].v, c->args[0].loc, "`error`", &text))
-        return sema_poison();
-    dfm_loc at = dfm_loc_some(c->s->act->call_loc) ? c->s->act->call_loc : c->loc;
-    sema_error(c->s, E0499, at, "%s", text);
-    return sema_poison();
-}

@@ -1,8 +1,32 @@
 /* sema_call.c - call expressions, and the activations that they begin and end. */
+#include <stdarg.h>
 #include <string.h>
 
 #include "compiler/front/sema.h"
 #include "runtime/base/hash.h"
+
+/* -- reports --------------------------------------------------------------------------------------- */
+
+static bool in_std(sema *s, dfm_loc loc)
+{
+    uint32_t src = diag_get_span(s->diag, loc).src.i;
+    for (uint32_t i = 0; i < s->files.n; i++)
+        if (s->files.p[i]->is_std && s->files.p[i]->ast && s->files.p[i]->ast->src.i == src)
+            return true;
+    return false;
+}
+
+diag *sema_report(sema *s, diag_code code, dfm_loc loc, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    const char *text = dfm_vfmt(s->arena, format, ap);
+    va_end(ap);
+    const sema_act *a = in_std(s, loc) ? s->act : NULL;
+    while (a && (!dfm_loc_some(a->call_loc) || in_std(s, a->call_loc))) a = a->caller;
+    if (!a) return diag_error(s->diag, code, loc, "%s", text);
+    return diag_label(diag_error(s->diag, code, a->call_loc, "%s", text), loc, "found here");
+}
 
 /* -- activations --------------------------------------------------------------------------------- */
 

@@ -41,7 +41,7 @@ static bool poly_same(const sema_poly *a, const sema_poly *b)
 static bool add_term(sema *s, sema_poly *p, int64_t coef, const uint32_t *atoms, uint32_t n)
 {
     sema_term t = {.coef = coef, .n = n};
-    memcpy(t.atoms, atoms, n * sizeof *atoms);
+    if (n) memcpy(t.atoms, atoms, n * sizeof *atoms);
     uint32_t at = 0;
     while (at < p->n && term_cmp(&p->t[at], &t) < 0) at++;
     if (at < p->n && term_cmp(&p->t[at], &t) == 0) {
@@ -320,7 +320,9 @@ static const sema_dim *report_inexact(sema *s, const sema_dim *a, const sema_dim
 {
     const char *ta = sema_dim_text(s, a), *tb = sema_dim_text(s, b);
     diag *d = sema_error(s, E0307, loc, "`%s / %s` is not known to be exact", ta, tb);
-    if (a->value % b->value != 0)
+    bool number = !b->name && b->nf->n == 1 && b->nf->t[0].n == 0;
+    if (a->value % b->value != 0 && number) diag_note(d, "%s = %lld", ta, (long long)a->value);
+    else if (a->value % b->value != 0)
         diag_note(d, "%s = %lld, %s = %lld", ta, (long long)a->value, tb, (long long)b->value);
     diag_help(d, "write `//` to round down, or add `require %s %% %s == 0`", ta, tb);
     return NULL;
@@ -330,7 +332,9 @@ static const sema_dim *divide(sema *s, ast_op op, const sema_dim *a, const sema_
                               dfm_loc loc)
 {
     if (b->value == 0) {
-        sema_error(s, E0310, loc, "division by `%s`, which is 0", sema_dim_text(s, b));
+        bool zero = b->nf->n == 0;
+        sema_error(s, E0310, loc, zero ? "division by 0%s" : "division by `%s`, which is 0",
+                   zero ? "" : sema_dim_text(s, b));
         return NULL;
     }
     const sema_poly *p = dim_norm(s, a), *q = dim_norm(s, b);

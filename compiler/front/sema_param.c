@@ -233,7 +233,10 @@ sema_value sema_param_value(sema *s, const ast_node *st)
 {
     ir_param p = {0};
     sema_type t;
-    if (!allowed_here(s, st) || !sema_eval_type(s, st->a, &t)) return sema_poison();
+    s->aliases_allowed = true;
+    bool ok = allowed_here(s, st) && sema_eval_type(s, st->a, &t);
+    s->aliases_allowed = false;
+    if (!ok) return sema_poison();
     bool omitted = !st->a->text;
     dfm_dtype compute = s->act->compute;
     if (omitted || t.dtype == DFM_DT_NONE) t.dtype = sema_precision_params(s);

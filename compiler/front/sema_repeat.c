@@ -28,13 +28,26 @@ typedef struct loop {
     sema *s;
     const ast_node *node;
     const sema_dim *dim;
-    const char *var;
+    const char *var, *path_var;
     carry c[MAX_CARRIES];
     uint32_t n;
     sema_frame *frame;
 } loop;
 
 /* -- what is written ---------------------------------------------------------------------------- */
+
+/* The variable in the paths of parameters: i, or i2 inside a repeat over i. */
+static const char *unique_var(sema *s, const char *var)
+{
+    const char *name = var;
+    for (int n = 2;; n++) {
+        bool taken = false;
+        for (const sema_frame *f = s->frame; f; f = f->parent)
+            taken |= f->parent && f->scopes_params && strcmp(f->loop_var, name) == 0;
+        if (!taken) return name;
+        name = sema_fmt(s, "%s%d", var, n);
+    }
+}
 
 static bool read_header(loop *l)
 {
@@ -50,6 +63,7 @@ static bool read_header(loop *l)
     if (sema_bad(v)) return false;
     l->dim = sema_need_dim(s, v, count->loc, "the number of repetitions");
     if (!l->dim || !sema_ir_dim(s, l->dim, count->loc).i) return false;
+    l->path_var = unique_var(s, l->var);
     if (l->dim->value > MAX_TRIPS) {
         sema_error(s, E0310, count->loc, "a repeat runs at most %d times", MAX_TRIPS);
         return false;
@@ -93,7 +107,7 @@ static void draft_begin(loop *l)
     f->scopes_params = s->act->in_model;
     f->loop = l->dim;
     f->loop_name = l->node->text;
-    f->loop_var = l->var;
+    f->loop_var = l->path_var;
     s->frame = f;
     l->frame = f;
     ir_type i32 = ir_tensor(s->m, DFM_I32, NULL, 0);
@@ -125,7 +139,7 @@ static bool evaluate(loop *l)
     scope->parent = a->scope;
     a->scope = scope;
     if (l->frame->scopes_params)
-        a->path = sema_fmt(s, "%s%s%s.{%s}", path, *path ? "." : "", l->node->text, l->var);
+        a->path = sema_fmt(s, "%s%s%s.{%s}", path, *path ? "." : "", l->node->text, l->path_var);
     sema_set(s, l->var, index_value(l));
     for (uint32_t i = 0; i < l->n; i++) sema_set(s, l->c[i].name, sema_tensor(s, l->c[i].in));
     bool ok = sema_stmts(s, l->node->c);
@@ -242,21 +256,18 @@ static void finish_body(loop *l)
     s->m->graphs.n = top;
 }
 
-/* The text of a body without its places: the key under which it is shared. */
+/* The text of a body without its header, places and names: the key under which it is shared. */
 static const char *body_text(sema *s, const ir_graph *g)
 {
     dfm_sb sb = dfm_sb_make(s->arena), key = dfm_sb_make(s->arena);
     ir_print_graph(&sb, s->m, g);
-    for (const char *p = dfm_sb_cstr(&sb); *p;) {
-        size_t n = strcspn(p, "\n"), keep = n;
-        for (size_t i = 0; i + 1 < n; i++)
-            if (p[i] == ' ' && p[i + 1] == ';') {
-                keep = i;
-                break;
-            }
-        dfm_sb_add(&key, p, keep);
-        dfm_sb_puts(&key, "\n");
-        p += n + (p[n] == '\n');
+    const char *p = strchr(dfm_sb_cstr(&sb), '\n');
+    bool quoted = false;
+    for (; p && *p; p++) {
+        if (!quoted && p[0] == ' ' && p[1] == ';') p += strcspn(p, "\n");
+        if (*p == '"') quoted = !quoted;
+        else if (!quoted && *p) dfm_sb_add(&key, p, 1);
+        if (!*p) break;
     }
     return dfm_sb_cstr(&key);
 }

@@ -102,6 +102,20 @@ static bool add_elem(sema *s, sema_type *t, const ast_node *e)
     return true;
 }
 
+static bool no_dim_twice(sema *s, const sema_type *t, dfm_loc loc)
+{
+    for (uint32_t i = 0; i < t->rank; i++)
+        for (uint32_t k = 0; k < i; k++) {
+            if (t->dims[i] != t->dims[k]) continue;
+            const char *name = sema_dim_text(s, t->dims[i]);
+            diag *d = sema_error(s, E0314, loc, "dim `%s` stands twice in this type", name);
+            diag_note(d, "%s", sema_type_text(s, t));
+            diag_help(d, "give one of them a name of its own: `dim %s2 = %s`", name, name);
+            return false;
+        }
+    return true;
+}
+
 bool sema_eval_type(sema *s, const ast_node *type, sema_type *out)
 {
     bool any;
@@ -117,7 +131,7 @@ bool sema_eval_type(sema *s, const ast_node *type, sema_type *out)
     }
     for (uint32_t i = 0; i < ast_n(type->a); i++)
         if (!add_elem(s, out, ast_at(type->a, i))) return false;
-    return true;
+    return s->aliases_allowed || no_dim_twice(s, out, type->loc);
 }
 
 ir_type sema_ir_type(sema *s, const sema_type *t, dfm_loc loc)

@@ -1,0 +1,7 @@
+dfm 1
+dim B = dynamic(1..64), S = 16, D = 32, F = 64, H = 4
+dim P = 3
+block f(x: [B, S, D]) -> [B, S, D] {
+  p = split(x, D -> (H, P))
+  return x
+}

@@ -1,0 +1,8 @@
+dfm 1
+dim B = dynamic(1..64), S = 16, D = 32, F = 64, H = 4
+dim P = 3
+block f(x: [B, S, D]) -> [B, S, D] {
+  p = slice(x, D -> P, 0..4)
+  q = rename(x, D -> P)
+  return x
+}

@@ -1,0 +1,5 @@
+# options: variant=small
+dfm 1
+dim B = dynamic(1..64), S = 16, D = 32, F = 64, H = 4
+model m(x: [B, D]) -> [B, D] { return x }
+variant "small" for m { Dd = 8 }

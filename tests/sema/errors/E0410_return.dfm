@@ -1,0 +1,5 @@
+dfm 1
+dim B = dynamic(1..64), S = 16, D = 32, F = 64, H = 4
+block f(x: [B, S, D]) -> [B, S, D] {
+  y = 2 * x
+}

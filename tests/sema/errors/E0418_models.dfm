@@ -1,0 +1,4 @@
+dfm 1
+dim B = dynamic(1..64), S = 16, D = 32, F = 64, H = 4
+model m(x: [B]) -> [B] { return x }
+model n(x: [B]) -> [B] { return x }

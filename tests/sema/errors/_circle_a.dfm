@@ -1,0 +1,2 @@
+dfm 1
+import "_circle_b.dfm"
