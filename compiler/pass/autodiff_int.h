@@ -43,7 +43,7 @@ void ad_flow_useful(ad_state *s, const ir_graph *g, ad_flow *f);
 typedef enum ad_slot_kind {                  /* formals of a backward body, in this order */
     AD_ITER,
     AD_COT_CARRY,                            /* cotangent of carry `index`: a carry, f32 */
-    AD_ACC,                                  /* sum of cotangents of capture `index`: a carry, f32 */
+    AD_ACC,                                  /* sum of cotangents of capture `index`: as well */
     AD_COT_Y,                                /* cotangent of stacked output `index`: an xs */
     AD_XS,                                   /* the forward scan's xs `index`: an xs */
     AD_SAVED,                                /* extra stacked output `index`: an xs */

@@ -252,6 +252,11 @@ static void rule_CALL(ad_region *r, ir_val v, const ir_op *op, ir_val dy)
     ir_module *m = r->s->m;
     const ir_graph *vjp = m->graphs.p[op->at->call.vjp];
     ir_type_info t = *ir_type_of(m, op->type);
+    if (!vjp) {
+        dfm_fail(r->s->err, DFM_INTERNAL, "a call without a vjp has no gradient");
+        r->s->failed = true;
+        return;
+    }
     uint32_t n_res = t.is_tuple ? t.n_members : 1, n = 0;
     ir_val *in = dfm_new_n(r->s->tmp, ir_val, op->n_args + 2 * n_res);
     ir_val *out = dfm_new_n(r->s->tmp, ir_val, vjp->results.n + 1);

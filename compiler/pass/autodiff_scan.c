@@ -31,7 +31,8 @@ static bool has_anchor(const ir_module *m, const ir_graph *g)
 /* Whether iteration by iteration v is kept for the backward scan rather than computed again.
  * Kept: results of ops that cost far more than a load (matrix products, attention and its
  * statistics, scatters, whole scans), and small results of large reductions (norm statistics).
- * Computed again: maps, views, casts, constants, draws: they fuse into the kernels that use them. */
+ * Computed again: maps, views, casts, constants, draws: they fuse into the kernels that need
+ * them. */
 static bool keep_value(const ir_module *m, const ir_graph *g, const ir_op *op)
 {
     const ir_op *from = op->n_args ? ir_op_of(g, op->args[0]) : NULL;
@@ -268,7 +269,7 @@ ad_plan *ad_scan_plan(ad_state *s, const ir_op *op, const ad_flow *flow, ir_val 
     return p;
 }
 
-/* -- the backward scan -------------------------------------------------------------------------- */
+/* -- the backward scan ------------------------------------------------------------------------ */
 
 static const ad_inst *inst_of(const ad_region *r, ir_val scan)
 {

@@ -85,8 +85,10 @@ static void set_known(ad_solver *s, uint32_t i, ir_ix e)
 {
     s->known[i] = true;
     s->sol[i] = e;
-    for (uint32_t k = 0; k < s->eqs.n; k++)
-        if (!s->eqs.p[k].done) s->eqs.p[k].lhs = ir_ix_subst(s->m, s->eqs.p[k].lhs, &s->var[i], &e, 1);
+    for (uint32_t k = 0; k < s->eqs.n; k++) {
+        ad_eqn *q = &s->eqs.p[k];
+        if (!q->done) q->lhs = ir_ix_subst(s->m, q->lhs, &s->var[i], &e, 1);
+    }
 }
 
 static void set_free(ad_solver *s, uint32_t i)

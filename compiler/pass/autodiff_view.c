@@ -5,7 +5,10 @@
  *
  * Result dims that nothing mentions are summed first. A clamp in a coordinate is split into its
  * three pieces, whose adjoints add up. The rest is a system of equations (autodiff_solve.c) that
- * gives i in terms of j and of free indices f: dx[j] = sum over f of (cond(j, f) ? dy[i(j, f)] : 0).
+ * gives i in terms of j and of free indices f:
+ *
+ *     dx[j] = sum over f of (cond(j, f) ? dy[i(j, f)] : 0)
+ *
  * Source dims with a constant coordinate stay out of the sum and are put in by a last view.
  */
 #include "compiler/pass/autodiff_int.h"

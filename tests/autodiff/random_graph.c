@@ -131,7 +131,8 @@ static ir_val step_contract(gen *g)
             used[j] = true;
             break;
         }
-    ir_type t = ir_contract_type(mod(g), ir_type_at(g->b.g, x), ir_type_at(g->b.g, y), p, n, DFM_F32);
+    ir_type at = ir_type_at(g->b.g, x), bt = ir_type_at(g->b.g, y);
+    ir_type t = ir_contract_type(mod(g), at, bt, p, n, DFM_F32);
     if (ir_elems(mod(g), t) > 2000) return x;
     return calm(g, ir_contract_over(&g->b, x, y, p, n, t));
 }
@@ -234,7 +235,8 @@ static ir_val step_attend(gen *g)
 
 static ir_val step_draw(gen *g)
 {
-    ir_random at = {.dist = rnd(g, 0, 1) ? IR_NORMAL : IR_UNIFORM, .stream = (uint64_t)rnd(g, 1, 9)};
+    ir_random at = {.dist = rnd(g, 0, 1) ? IR_NORMAL : IR_UNIFORM};
+    at.stream = (uint64_t)rnd(g, 1, 9);
     ir_val x = pick(g);
     ir_val r = ir_random_draw(&g->b, ir_type_at(g->b.g, x), &at, &g->iter, g->iter.i ? 1 : 0);
     return calm(g, f2(g, IR_FN_MUL, x, r));
@@ -270,7 +272,7 @@ static void grow(gen *g, int steps)
     }
 }
 
-/* -- scans --------------------------------------------------------------------------------------- */
+/* -- scans ------------------------------------------------------------------------------------ */
 
 static ir_val step_scan(gen *g)
 {
@@ -284,7 +286,8 @@ static ir_val step_scan(gen *g)
     if (!(at.n_carry + at.n_xs + at.n_caps)) return pick(g);
     ir_val args[6];
     uint32_t n = 0;
-    gen in = {.f = g->f, .depth = g->depth + 1, .bf16 = g->bf16, .b = fx_body(g->f, "body", &at.body)};
+    gen in = {.f = g->f, .depth = g->depth + 1, .bf16 = g->bf16};
+    in.b = fx_body(g->f, "body", &at.body);
     in.iter = fx_formal(&in.b, ir_tensor(m, DFM_I32, NULL, 0));
     for (uint32_t k = 0; k < at.n_carry + at.n_xs + at.n_caps; k++) {
         bool xs = k >= at.n_carry && k < at.n_carry + at.n_xs;
@@ -314,7 +317,7 @@ static ir_val step_scan(gen *g)
     return ir_get(&g->b, s, at.n_carry + at.n_ys - 1);
 }
 
-/* -- graphs ---------------------------------------------------------------------------------------- */
+/* -- graphs ----------------------------------------------------------------------------------- */
 
 fx *fx_random_graph(uint64_t seed, bool bf16, ir_val *pool, uint32_t *n_pool)
 {

@@ -42,8 +42,8 @@ static void every_reducer(void **state)
                 continue;
             }
             ir_val in = x;
-            if (r == IR_RED_ANY || r == IR_RED_ALL)
-                in = ir_map2(&f->b, IR_FN_LT, ir_scalar(&f->b, DFM_F32, r == IR_RED_ANY ? 0.5 : -0.5), x);
+            ir_val limit = ir_scalar(&f->b, DFM_F32, r == IR_RED_ANY ? 0.5 : -0.5);
+            if (r == IR_RED_ANY || r == IR_RED_ALL) in = ir_map2(&f->b, IR_FN_LT, limit, x);
             ir_val y = reduce(f, r, in, "B", n == 2 ? "A" : NULL);
             if (r == IR_RED_ANY || r == IR_RED_ALL)
                 y = ir_map3(&f->b, IR_FN_SELECT, y, ir_map2(&f->b, IR_FN_MUL, x, x), x);
@@ -92,7 +92,8 @@ static void softmax_and_norm(void **state)
     ir_val e = ir_map1(b, IR_FN_EXP, ir_map2(b, IR_FN_SUB, x, reduce(f, IR_RED_MAX, x, "B", NULL)));
     fx_loss(f, ir_map2(b, IR_FN_DIV, e, reduce(f, IR_RED_SUM, e, "B", NULL)));
     ir_val n = ir_scalar(b, DFM_F32, 7);
-    ir_val c = ir_map2(b, IR_FN_SUB, x, ir_map2(b, IR_FN_DIV, reduce(f, IR_RED_SUM, x, "B", NULL), n));
+    ir_val mean = ir_map2(b, IR_FN_DIV, reduce(f, IR_RED_SUM, x, "B", NULL), n);
+    ir_val c = ir_map2(b, IR_FN_SUB, x, mean);
     ir_val q = reduce(f, IR_RED_SUM, ir_map2(b, IR_FN_MUL, c, c), "B", NULL);
     ir_val s = ir_map1(b, IR_FN_RSQRT, ir_map2(b, IR_FN_DIV, q, n));
     fx_loss(f, ir_map2(b, IR_FN_MUL, ir_map2(b, IR_FN_MUL, c, s), w));
@@ -164,7 +165,7 @@ static void contract_with_itself(void **state)
     fx_free(f);
 }
 
-/* -- rows ---------------------------------------------------------------------------------------- */
+/* -- rows ------------------------------------------------------------------------------------- */
 
 typedef struct rows_case {
     const char *table, *index, *updates;
@@ -212,7 +213,7 @@ static void scatter_variants(void **state)
     }
 }
 
-/* -- attend --------------------------------------------------------------------------------------- */
+/* -- attend ----------------------------------------------------------------------------------- */
 
 typedef struct attend_case {
     const char *q, *k, *v, *mask, *seq, *over, *value;
@@ -269,7 +270,7 @@ static void only_the_lse(void **state)
     fx_free(f);
 }
 
-/* -- call ------------------------------------------------------------------------------------------ */
+/* -- call ------------------------------------------------------------------------------------- */
 
 /* y = sin(x) w, with a gradient that is 3 (in x) and 5 (in w) times the true one. */
 static ir_call scaled_call(fx *f, ir_type t)
@@ -320,8 +321,10 @@ static void vjp_of_two_results(void **state)
     ir_result_add(&b, ir_map2(&b, IR_FN_MUL, v[0], v[1]), "p");
     ir_result_add(&b, ir_map2(&b, IR_FN_ADD, v[0], v[1]), "s");
     for (int i = 0; i < 6; i++) v[i] = fx_formal(&g, t);         /* x, w, p, s, dp, ds */
-    for (int i = 0; i < 2; i++)
-        ir_result_add(&g, ir_map2(&g, IR_FN_ADD, ir_map2(&g, IR_FN_MUL, v[4], v[1 - i]), v[5]), "d");
+    for (int i = 0; i < 2; i++) {
+        ir_val d = ir_map2(&g, IR_FN_MUL, v[4], v[1 - i]);
+        ir_result_add(&g, ir_map2(&g, IR_FN_ADD, d, v[5]), "d");
+    }
     ir_val y = ir_call_op(&f->b, &at, (ir_val[]){x, w}, 2);
     fx_loss(f, ir_map2(&f->b, IR_FN_MUL, ir_get(&f->b, y, 0), x));
     fx_loss(f, ir_get(&f->b, y, 1));
@@ -329,7 +332,7 @@ static void vjp_of_two_results(void **state)
     fx_free(f);
 }
 
-/* -- dtypes, targets --------------------------------------------------------------------------------- */
+/* -- dtypes, targets -------------------------------------------------------------------------- */
 
 /* Weights in f32 go through a cast to bf16; their gradient is made and kept in f32. Data are
  * multiples of 1/4 and the loss is linear in each, so rounding to bf16 changes nothing. */
@@ -341,7 +344,8 @@ static void bf16_contract(void **state)
     for (int i = 0; i < 15; i++) fx_data(f, x)[i] = (double)fx_int(f, -8, 8) / 4;
     ir_pair p = {dim(f, "K"), dim(f, "K")};
     ir_val wb = ir_cast(&f->b, w, DFM_BF16);
-    ir_type t = ir_contract_type(f->m, ir_type_at(f->b.g, x), ir_type_at(f->b.g, wb), &p, 1, DFM_BF16);
+    ir_type xt = ir_type_at(f->b.g, x), wt = ir_type_at(f->b.g, wb);
+    ir_type t = ir_contract_type(f->m, xt, wt, &p, 1, DFM_BF16);
     ir_val y = ir_cast(&f->b, ir_contract_over(&f->b, x, wb, &p, 1, t), DFM_F32);
     ir_dim d[2] = {dim(f, "A"), dim(f, "B")};
     ir_result_add(&f->b, ir_reduce_over(&f->b, IR_RED_SUM, y, d, 2), "loss");

@@ -86,7 +86,8 @@ static void counter(void **state)
     uint32_t index;
     ir_builder b = fx_body(f, "body", &index);
     ir_val i = iter_formal(f, &b);
-    ir_val c = fx_formal(&b, fx_type(f, DFM_F32, "A")), t = fx_formal(&b, fx_type(f, DFM_F32, "L,A"));
+    ir_val c = fx_formal(&b, fx_type(f, DFM_F32, "A"));
+    ir_val t = fx_formal(&b, fx_type(f, DFM_F32, "L,A"));
     ir_val row = ir_gather_rows(&b, t, loop, i);
     ir_random at_r = {.dist = IR_NORMAL, .stream = 7};
     ir_val noise = ir_random_draw(&b, fx_type(f, DFM_F32, "A"), &at_r, &i, 1);
@@ -168,7 +169,8 @@ static void nested(void **state)
     uint32_t inner, outer;
     ir_builder b = fx_body(f, "inner", &inner);
     iter_formal(f, &b);
-    ir_val ix = fx_formal(&b, t), iv = fx_formal(&b, t), iu = fx_formal(&b, t), ic = fx_formal(&b, t);
+    ir_val ix = fx_formal(&b, t), iv = fx_formal(&b, t);
+    ir_val iu = fx_formal(&b, t), ic = fx_formal(&b, t);
     ir_val s = ir_map1(&b, IR_FN_SIN, add(&b, mul(&b, ix, iv), iu));
     ir_result_add(&b, add(&b, ix, mul(&b, s, ic)), "x");
     ir_result_add(&b, mul(&b, s, ix), "y");
@@ -237,7 +239,8 @@ static void block(void **state)
     fx *f = fx_new(11);
     ir_dim l = fx_dim(f, "L", 2);
     ir_type xt = fx_type(f, DFM_F32, "N=2,S=5,D=4");
-    ir_val x = fx_f32(f, "N,S,D"), qkv = fx_param(f, "qkv", "L=2,K=3,E=4,D"), cond = fx_f32(f, "N,D");
+    ir_val x = fx_f32(f, "N,S,D"), cond = fx_f32(f, "N,D");
+    ir_val qkv = fx_param(f, "qkv", "L=2,K=3,E=4,D");
     uint32_t index;
     ir_builder b = fx_body(f, "block", &index);
     iter_formal(f, &b);
@@ -314,8 +317,8 @@ static void kept_rows(void **state)
     ir_val table = fx_formal(&b, fx_type(f, DFM_F32, "V,A"));
     ir_dim d = dim(f, "A");
     ir_val r = ir_gather_rows(&b, table, dim(f, "V"), rows);
-    ir_val s = ir_map1(&b, IR_FN_RECIP, add(&b, ir_reduce_over(&b, IR_RED_SUM, mul(&b, c, c), &d, 1),
-                                            ir_scalar(&b, DFM_F32, 1)));
+    ir_val q = ir_reduce_over(&b, IR_RED_SUM, mul(&b, c, c), &d, 1);
+    ir_val s = ir_map1(&b, IR_FN_RECIP, add(&b, q, ir_scalar(&b, DFM_F32, 1)));
     ir_result_add(&b, tanh_of(&b, mul(&b, mul(&b, c, s), r)), "x");
     ir_scan at = {.body = index, .loop = dim(f, "L"), .n_carry = 1, .n_xs = 1, .n_caps = 1};
     fx_loss(f, ir_get(&f->b, ir_scan_over(&f->b, &at, (ir_val[]){x, i, w}, 3), 0));

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* -- coordinates as text ------------------------------------------------------------------------ */
+/* -- coordinates as text ---------------------------------------------------------------------- */
 
 /* Reads "2*i + j//3 - 1", "clamp(i - 1, 0, 4)", "(i + 1) % 4". */
 typedef struct reader { fx *f; const char *p; } reader;
@@ -99,7 +99,7 @@ static uint32_t read_guard(fx *f, const char *text, ir_cond *out)
     return n;
 }
 
-/* -- views by name ------------------------------------------------------------------------------ */
+/* -- views by name ---------------------------------------------------------------------------- */
 
 typedef struct view_case {
     const char *name, *src, *res, *coords, *guard;
@@ -205,7 +205,7 @@ static void views_by_name(void **state)
     }
 }
 
-/* -- random views --------------------------------------------------------------------------------- */
+/* -- random views ----------------------------------------------------------------------------- */
 
 static const int64_t extents[] = {1, 2, 3, 4, 5, 6, 7, 8};
 
@@ -215,7 +215,8 @@ static ir_ix random_ix(fx *f, const ir_dim *dims, uint32_t n, int depth)
     int64_t pick = fx_int(f, 0, depth > 0 ? 9 : 2);
     if (pick <= 2) {
         ir_ix v = ir_ix_var(m, dims[fx_int(f, 0, n - 1)]);
-        return pick == 0 ? v : ir_ix_mul(m, v, fx_int(f, 0, 1) ? fx_int(f, 1, 4) : -fx_int(f, 1, 3));
+        if (pick == 0) return v;
+        return ir_ix_mul(m, v, fx_int(f, 0, 1) ? fx_int(f, 1, 4) : -fx_int(f, 1, 3));
     }
     ir_ix a = random_ix(f, dims, n, depth - 1);
     switch (pick) {
