@@ -67,6 +67,12 @@ static bool index_clamp(sema *s, const ast_node *e, ir_ix *out)
     return true;
 }
 
+/* len(N), extent(D): compile-time numbers. */
+static bool is_query(const ast_node *e)
+{
+    return ast_is(e->a, AST_NAME) && (!strcmp(e->a->text, "len") || !strcmp(e->a->text, "extent"));
+}
+
 bool op_index_of(sema *s, const ast_node *e, ir_ix *out)
 {
     int64_t c;
@@ -86,7 +92,9 @@ bool op_index_of(sema *s, const ast_node *e, ir_ix *out)
         *out = ir_ix_mul(s->m, a, -1);
         return true;
     case AST_BINARY: return index_binary(s, e, out);
-    case AST_CALL: return index_clamp(s, e, out);
+    case AST_CALL:
+        if (!is_query(e)) return index_clamp(s, e, out);
+        break;
     case AST_INDEX:
     case AST_FIELD: break;
     default: return false;

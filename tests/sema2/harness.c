@@ -106,7 +106,7 @@ void h_set(h_ctx *h, const char *name, const double *p, uint64_t n)
              ((h_value){dfm_strdup(h->arena, name), dfm_dup(h->arena, p, n * sizeof *p), n, {0}}));
 }
 
-static const double *lookup(void *user, const ir_module *m, const ir_graph *g, ir_val v)
+const double *h_lookup(void *user, const ir_module *m, const ir_graph *g, ir_val v)
 {
     h_ctx *h = user;
     const ir_op *op = ir_op_of(g, v);
@@ -137,7 +137,7 @@ const double *const *h_run_all(h_ctx *h, const char *program)
     }
     if (ir_verify(h->m, &err) != DFM_OK) fail_msg("%s", err.text);
     const double **out = dfm_new_n(h->arena, const double *, g->results.n + 1);
-    ir_env env = {.round = IR_EXACT, .seed = 7, .lookup = lookup, .user = h};
+    ir_env env = {.round = IR_EXACT, .seed = 7, .lookup = h_lookup, .user = h};
     if (ir_interpret(h->m, g, &env, h->arena, out, &err) != DFM_OK) fail_msg("%s", err.text);
     return out;
 }

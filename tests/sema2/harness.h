@@ -44,6 +44,8 @@ const double *const *h_run_all(h_ctx *h, const char *program);
 const double *h_get(h_ctx *h, const char *name, uint64_t n);
 /* Give a value. */
 void h_set(h_ctx *h, const char *name, const double *p, uint64_t n);
+/* ir_env.lookup over the values; user is the h_ctx. */
+const double *h_lookup(void *user, const ir_module *m, const ir_graph *g, ir_val v);
 /* Number of ops of a kind in a graph. */
 uint32_t h_count(const ir_graph *g, ir_op_kind kind);
 
