@@ -84,6 +84,7 @@ struct kz_frame {
     kir_nodes *out;
     uint32_t search;
     bool keep_draws;                         /* draws are materialised alone */
+    const bool *unused;                      /* results that nobody wants, or NULL: all wanted */
 };
 
 /* -- kernelize_place.c: where values are ------------------------------------------------------- */

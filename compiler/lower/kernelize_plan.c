@@ -34,7 +34,8 @@ static uint32_t op_flops(const ir_op *op)
 
 static void count_uses(kz_frame *f)
 {
-    for (uint32_t i = 0; i < f->g->results.n; i++) f->slot[f->g->results.p[i].val.i].uses++;
+    for (uint32_t i = 0; i < f->g->results.n; i++)
+        if (!f->unused || !f->unused[i]) f->slot[f->g->results.p[i].val.i].uses++;
     for (uint32_t v = f->g->ops.n; v-- > 1;) {
         const ir_op *op = &f->g->ops.p[v];
         uint32_t uses = f->slot[v].uses;

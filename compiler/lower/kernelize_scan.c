@@ -144,6 +144,9 @@ void kz_emit_scan(kz_frame *f, ir_val v)
     l.body = kz_frame_new(z, f, g, f->depth + 1, &node->loop.body);
     place_formals(&l);
     dfm_push(z->a, f->out, node);
+    bool *unused = dfm_new_n(z->a, bool, n + 1);
+    for (uint32_t k = s->n_carry; k < n; k++) unused[k] = !is_used(f, v, k);
+    l.body->unused = unused;
     kz_plan(l.body);
     place_results(&l, copy);
     kz_make_units(l.body);

@@ -114,21 +114,28 @@ static bool flushed(const maker *x, const kz_inst *n)
     return n->inst.op == KIR_STORE && inst_of(x, n->inst.ref[0].i)->inst.op == KIR_ACC;
 }
 
+static bool acts_in_pass(const maker *x, uint32_t i, uint32_t phase, uint32_t last)
+{
+    const kz_inst *n = inst_of(x, i);
+    kir_op op = n->inst.op;
+    uint32_t when = op == KIR_STORE && x->b->stores_last ? last : n->phase;
+    return n->level == KZ_LANES && when == phase && !flushed(x, n)
+        && (op == KIR_STORE || op == KIR_REDUCE || op == KIR_ACC);
+}
+
 static void pass_of(maker *x, uint32_t phase, uint32_t last)
 {
     x->now = phase + 1;
     open_section(x->b, KIR_PASS);
-    for (int stores = 0; stores < 2; stores++)
-        for (uint32_t i = 1; i < x->b->insts.n; i++) {
-            const kz_inst *n = inst_of(x, i);
-            kir_op op = n->inst.op;
-            uint32_t when = op == KIR_STORE && x->b->stores_last ? last : n->phase;
-            if (n->level != KZ_LANES || when != phase || flushed(x, n)) continue;
-            if (stores ? op != KIR_STORE : op != KIR_REDUCE && op != KIR_ACC) continue;
-            need(x, n->inst.ref[0].i);
-            for (uint32_t k = 0; k < n->n_deps; k++) need(x, n->deps[k]);
-            make(x, i);
-        }
+    for (uint32_t i = 1; i < x->b->insts.n; i++) {
+        const kz_inst *n = inst_of(x, i);
+        if (!acts_in_pass(x, i, phase, last)) continue;
+        need(x, n->inst.ref[0].i);
+        for (uint32_t k = 0; k < n->n_deps; k++) need(x, n->deps[k]);
+        if (n->inst.op != KIR_STORE) make(x, i);
+    }
+    for (uint32_t i = 1; i < x->b->insts.n; i++)
+        if (acts_in_pass(x, i, phase, last) && inst_of(x, i)->inst.op == KIR_STORE) make(x, i);
     close_section(x->b);
 }
 
