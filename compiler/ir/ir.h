@@ -328,6 +328,8 @@ ir_type ir_without_dims(ir_module *m, ir_type t, const ir_dim *dims, uint32_t n)
 ir_type ir_union(ir_module *m, dfm_dtype dt, ir_type a, ir_type b);
 
 ir_graph *ir_graph_create(ir_module *m, const char *name, uint32_t *out_index);
+/* A graph that the module does not list: for steps in between. */
+ir_graph *ir_graph_scratch(ir_module *m);
 
 static inline bool ir_same(ir_val a, ir_val b) { return a.i == b.i; }
 static inline bool ir_dim_same(ir_dim a, ir_dim b) { return a.i == b.i; }
@@ -420,6 +422,9 @@ void ir_set_name(ir_builder *b, ir_val v, const char *name);     /* if it has no
 ir_val ir_emit_copy(ir_builder *b, const ir_op *op, const ir_val *args);
 /* Emit all ops of src into b->g with its inputs replaced; out_results has src's result count. */
 void ir_inline(ir_builder *b, const ir_graph *src, const ir_val *inputs, ir_val *out_results);
+/* Append to the empty graph `out` the inputs of src, the ops its results need, as they are, and
+ * its results. Folding leaves operands behind that nothing uses any more; this drops them. */
+void ir_compact(ir_module *m, const ir_graph *src, ir_graph *out);
 /* The scalar or table value of v if it is a const, else NULL. */
 const ir_const *ir_const_of(const ir_graph *g, ir_val v);
 ir_type ir_type_at(const ir_graph *g, ir_val v);

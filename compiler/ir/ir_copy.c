@@ -74,6 +74,31 @@ void ir_inline(ir_builder *b, const ir_graph *src, const ir_val *inputs, ir_val 
     for (uint32_t i = 0; i < src->results.n; i++) out_results[i] = map[src->results.p[i].val.i];
 }
 
+void ir_compact(ir_module *m, const ir_graph *src, ir_graph *out)
+{
+    dfm_arena *a = dfm_arena_create("compact");
+    bool *live = dfm_new_n(a, bool, src->ops.n);
+    ir_val *map = dfm_new_n(a, ir_val, src->ops.n);
+    for (uint32_t i = 0; i < src->results.n; i++) live[src->results.p[i].val.i] = true;
+    for (uint32_t i = src->ops.n; i-- > 1;) {
+        const ir_op *op = &src->ops.p[i];
+        for (uint32_t k = 0; live[i] && k < op->n_args; k++) live[op->args[k].i] = true;
+    }
+    for (uint32_t i = 1; i < src->ops.n; i++) {
+        ir_op op = src->ops.p[i];
+        if (!live[i] && op.kind != IR_INPUT) continue;
+        ir_val *args = dfm_new_n(m->arena, ir_val, op.n_args);
+        for (uint32_t k = 0; k < op.n_args; k++) args[k] = map[op.args[k].i];
+        op.args = args;
+        map[i] = ir_append(m, out, &op);
+    }
+    for (uint32_t i = 0; i < src->results.n; i++) {
+        ir_result r = {map[src->results.p[i].val.i], src->results.p[i].name};
+        dfm_push(m->arena, &out->results, r);
+    }
+    dfm_arena_destroy(a);
+}
+
 /* -- concat, stack --------------------------------------------------------------------------- */
 
 /* The piece x, whose index along dim_in is dim_out - offset, under the type of the whole; zero

@@ -219,12 +219,18 @@ ir_type ir_union(ir_module *m, dfm_dtype dt, ir_type a, ir_type b)
     return ir_tensor(m, dt, dims, rank);
 }
 
-ir_graph *ir_graph_create(ir_module *m, const char *name, uint32_t *out_index)
+ir_graph *ir_graph_scratch(ir_module *m)
 {
     ir_graph *g = dfm_new(m->arena, ir_graph);
-    g->name = dfm_intern(m->names, name);
     g->cse = dfm_new(m->arena, struct ir_cse);
     dfm_push(m->arena, &g->ops, (ir_op){0});
+    return g;
+}
+
+ir_graph *ir_graph_create(ir_module *m, const char *name, uint32_t *out_index)
+{
+    ir_graph *g = ir_graph_scratch(m);
+    g->name = dfm_intern(m->names, name);
     if (out_index) *out_index = m->graphs.n;
     dfm_push(m->arena, &m->graphs, g);
     return g;

@@ -32,7 +32,8 @@ static ir_val simplified(pass_ctx *cx, ir_builder *b, const ir_op *op, const ir_
 
 bool pass_simplify(pass_ctx *cx, const ir_graph *in, ir_graph *out)
 {
-    ir_builder b = {.m = cx->m, .g = out};
+    ir_graph *between = ir_graph_scratch(cx->m);
+    ir_builder b = {.m = cx->m, .g = between};
     const bool *live = pass_live(cx, in);
     ir_val *map = dfm_new_n(cx->scratch, ir_val, in->ops.n);
     for (uint32_t i = 1; i < in->ops.n; i++) {
@@ -50,6 +51,7 @@ bool pass_simplify(pass_ctx *cx, const ir_graph *in, ir_graph *out)
         }
         map[i] = simplified(cx, &b, &op, pass_args(cx, &op, map));
     }
-    pass_results(cx, in, map, out);
+    pass_results(cx, in, map, between);
+    ir_compact(cx->m, between, out);
     return true;
 }
