@@ -136,19 +136,36 @@ static bool depends(kz_frame *f, kz_unit *c, const kz_unit *p)
 
 /* -- merging ----------------------------------------------------------------------------------- */
 
+static bool read_by_others(const kz_frame *f, ir_val v, const kz_unit *p, const kz_unit *c)
+{
+    for (uint32_t i = 0; i < f->units.n; i++) {
+        const kz_unit *u = &f->units.p[i];
+        if (u->dead || u == p || u == c) continue;
+        for (uint32_t k = 0; k < u->leaves.n; k++)
+            if (ir_same(u->leaves.p[k].v, v)) return true;
+    }
+    return false;
+}
+
+/* Operands of the merged kernel that are not scalars. */
 static uint32_t streams(kz_frame *f, const kz_unit *p, const kz_unit *c)
 {
     const kz_unit *const u[2] = {p, c};
-    uint32_t n = p->roots.n + c->roots.n;
-    for (int k = 0; k < 2; k++)
+    uint32_t n = 0;
+    for (int k = 0; k < 2; k++) {
+        for (uint32_t i = 0; i < u[k]->roots.n; i++) {
+            const kz_root *r = &u[k]->roots.p[i];
+            n += r->has_dest || f->slot[r->v.i].placed || r->kind == KZ_COLUMN ||
+                 r->kind == KZ_SPLIT || read_by_others(f, r->v, p, c);
+        }
         for (uint32_t i = 0; i < u[k]->leaves.n; i++) {
             ir_val v = u[k]->leaves.p[i].v;
             const kz_unit *x = unit_of(f, v);
             bool both = false;
             for (uint32_t j = 0; k == 1 && j < p->leaves.n; j++) both |= ir_same(p->leaves.p[j].v, v);
-            if (x == p) n -= k == 1;         /* neither read nor, perhaps, stored */
-            else if (!both && x != c && ir_type_of(f->z->m, ir_type_at(f->g, v))->rank) n++;
+            n += !both && x != p && x != c && ir_type_of(f->z->m, ir_type_at(f->g, v))->rank;
         }
+    }
     return n;
 }
 
