@@ -261,6 +261,13 @@ static void work(sema *s)
     if (model) sema_init_program(s);
 }
 
+/* A graph outside the module for what stands in no function: `dim A = max(3, 5)`. */
+static void constant_frame(sema *s)
+{
+    sema_root_begin(s, "constants");
+    s->m->graphs.n--;
+}
+
 bool front_compile(front_ctx *cx, const front_options *o, ir_module **out)
 {
     sema *s = dfm_new(cx->arena, sema);
@@ -271,6 +278,7 @@ bool front_compile(front_ctx *cx, const front_options *o, ir_module **out)
     s->diag = cx->diag;
     s->scratch = dfm_arena_create("sema");
     s->m = ir_module_create(cx->arena, cx->names);
+    constant_frame(s);
     work(s);
     dfm_arena_destroy(s->scratch);
     diag_sort_from(cx->diag, first);
