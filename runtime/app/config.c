@@ -38,6 +38,7 @@ cfg_key cfg_find(const char *name)
 dfm_status cfg_unknown(const char *name, const char *where, dfm_err *err)
 {
     const char *keys[CFG_COUNT], *near = NULL;
+    if (!dfm_is_clean_text(name)) name = "?";
     dfm_status s = dfm_fail(err, DFM_BAD_CONFIG, "%s: error: unknown key '%.100s'", where, name);
     for (int i = 0; i < CFG_COUNT; i++) {
         keys[i] = rows[i].key;
@@ -95,13 +96,6 @@ static bool parse_bool(const char *s, bool *out)
     return false;
 }
 
-static bool clean_text(const char *s)
-{
-    for (; *s; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7f) return false;
-    return true;
-}
-
 static void unset(cfg *c, cfg_key key)
 {
     const row *r = &rows[key];
@@ -128,7 +122,7 @@ static bool set_value(cfg *c, const row *r, const char *text)
         return true;
     case CFG_BOOL: return parse_bool(text, field(c, r));
     case CFG_TEXT:
-        if (!clean_text(text)) return false;
+        if (!dfm_is_clean_text(text)) return false;
         *(const char **)field(c, r) = dfm_strdup(c->arena, text);
         return true;
     }
@@ -149,10 +143,10 @@ dfm_status cfg_set(cfg *c, cfg_key key, const char *text, const char *where, dfm
     c->is_set[key] = true;
     if (set_value(c, r, text)) return DFM_OK;
     const char *want = r->type == CFG_BOOL ? "true or false"
-                       : r->type == CFG_TEXT ? "text without control characters"
+                       : r->type == CFG_TEXT ? "UTF-8 text without control characters"
                                              : range_text(r, range);
     return dfm_fail(err, DFM_BAD_CONFIG, "%s: error: '%s' must be %s, not '%.100s'", where, r->key,
-                    want, clean_text(text) ? text : "?");
+                    want, dfm_is_clean_text(text) ? text : "?");
 }
 
 void cfg_init(dfm_arena *a, cfg *c)

@@ -37,7 +37,7 @@ static dfm_status scalar_text(reader *r, const yaml_node_t *n, const char **out)
     const char *text = (const char *)n->data.scalar.value;
     if (strcmp((const char *)n->tag, YAML_STR_TAG))
         return bad(r, n->start_mark, "tags are not allowed");
-    if (memchr(text, 0, length)) return bad(r, n->start_mark, "a value holds a NUL");
+    if (memchr(text, 0, length)) return bad(r, n->start_mark, "it holds a NUL");
     *out = text;
     return DFM_OK;
 }
@@ -50,6 +50,7 @@ static dfm_status read_pair(reader *r, const yaml_node_t *key, const yaml_node_t
     const char *name = "", *text = "";
     if (key->type != YAML_SCALAR_NODE) return bad(r, key->start_mark, "a key must be text");
     DFM_TRY(scalar_text(r, key, &name));
+    if (!dfm_is_clean_text(name)) return bad(r, key->start_mark, "a key has control characters");
     const char *full = prefix[0] ? dfm_fmt(r->c->arena, "%s.%s", prefix, name) : name;
     if (value->type == YAML_SEQUENCE_NODE)
         return bad(r, value->start_mark, "lists are not allowed here");
@@ -84,7 +85,7 @@ static dfm_status read_map(reader *r, const yaml_node_t *map, const char *prefix
         if (++r->visits > MAX_VISITS) return bad(r, key->start_mark, "it has too many keys");
         for (const yaml_node_pair_t *q = first; q < p; q++)
             if (same_key(r, p->key, q->key))
-                return bad(r, key->start_mark, dfm_fmt(r->c->arena, "'%s' is given twice",
+                return bad(r, key->start_mark, dfm_fmt(r->c->arena, "'%.100s' is given twice",
                                                        (const char *)key->data.scalar.value));
         DFM_TRY(read_pair(r, key, yaml_document_get_node(r->doc, p->value), prefix, depth));
     }

@@ -114,6 +114,39 @@ bool dfm_starts_with(const char *s, const char *prefix)
     return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
+/* One code point of several bytes that starts at *at; moves *at behind it. 0 if it is malformed. */
+static uint32_t utf8_tail(const unsigned char **at)
+{
+    const unsigned char *p = *at;
+    unsigned char c = *p++;
+    int more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
+    uint32_t x = c & (0x3fu >> more);
+    if (c < 0xc2 || c > 0xf4) return 0;
+    for (int i = 0; i < more; i++, p++) {
+        if ((*p & 0xc0) != 0x80) return 0;
+        x = x << 6 | (*p & 0x3fu);
+    }
+    *at = p;
+    if ((more == 2 && x < 0x800) || (more == 3 && (x < 0x10000 || x > 0x10ffff))) return 0;
+    return x >= 0xd800 && x <= 0xdfff ? 0 : x;
+}
+
+bool dfm_is_clean_text(const char *s)
+{
+    const unsigned char *p = (const unsigned char *)s;
+    while (*p) {
+        if (*p < 0x20 || *p == 0x7f) return false;
+        if (*p < 0x80) {
+            p++;
+            continue;
+        }
+        uint32_t x = utf8_tail(&p);
+        if (x < 0xa0 || x == 0x2028 || x == 0x2029 || x == 0xfeff || (x & 0xfffe) == 0xfffe)
+            return false;
+    }
+    return true;
+}
+
 bool dfm_ends_with(const char *s, const char *suffix)
 {
     size_t n = strlen(s), m = strlen(suffix);

@@ -40,6 +40,10 @@ static inline bool dfm_name_eq(dfm_name a, dfm_name b) { return a.i == b.i; }
 bool dfm_starts_with(const char *s, const char *prefix);
 bool dfm_ends_with(const char *s, const char *suffix);
 
+/* Valid UTF-8 (no overlong forms, no surrogates) without control characters, Unicode's line and
+ * paragraph separators, byte order marks and non-characters: safe to print and to put into YAML. */
+bool dfm_is_clean_text(const char *s);
+
 /* The candidate nearest to `word` by edit distance, at most max(1, min(2, strlen(word) / 3));
  * NULL if none. Ties go to the earlier one. Candidates that are NULL are skipped. */
 const char *dfm_nearest(const char *word, const char *const *candidates, uint32_t n);

@@ -68,13 +68,6 @@ static dfm_status check_header_size(const parse_ctx *cx, const char *p, size_t n
     return DFM_OK;
 }
 
-static bool has_control_characters(const char *s)
-{
-    for (; *s; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7f) return true;
-    return false;
-}
-
 static uint32_t element_bytes(const char *dtype, dfm_dtype *out)
 {
     *out = dfm_dtype_of_safetensors(dtype);
@@ -98,7 +91,7 @@ static bool read_numbers(const json_t *array, uint64_t *out, size_t n)
 static dfm_status read_tensor(const parse_ctx *cx, const char *name, const json_t *entry,
                               ckpt_tensor *out)
 {
-    if (!name[0] || strlen(name) > MAX_NAME || has_control_characters(name))
+    if (!name[0] || strlen(name) > MAX_NAME || !dfm_is_clean_text(name))
         return bad(cx, "a tensor's name is empty, too long or has control characters");
     const json_t *dtype = json_object_get(entry, "dtype"), *shape = json_object_get(entry, "shape");
     const json_t *range = json_object_get(entry, "data_offsets");

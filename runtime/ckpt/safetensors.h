@@ -61,8 +61,8 @@ const char *ckpt_tensor_text(dfm_arena *a, const ckpt_tensor *t);
 /* -- weights.c ----------------------------------------------------------------------------- */
 /* Open `path`: a .safetensors file, a *.safetensors.index.json, or a folder. In a folder:
  * model.safetensors.index.json or diffusion_pytorch_model.safetensors.index.json (or the only
- * index there) names shards and tensors, otherwise all *.safetensors files together. Pickle files
- * are refused with advice. The same tensor in two files is an error. Undo with
+ * index there) names shards and tensors, otherwise all *.safetensors files together; of a diffusers
+ * pipeline (model_index.json) the folder `transformer`. Pickle files are refused with advice. The same tensor in two files is an error. Undo with
  * ckpt_weights_close; on failure nothing stays open. */
 dfm_status ckpt_weights_open(dfm_arena *a, const char *path, ckpt_weights *out, dfm_err *err);
 void ckpt_weights_close(ckpt_weights *w);

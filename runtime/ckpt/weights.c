@@ -187,6 +187,9 @@ static dfm_status open_folder(dfm_arena *a, const char *path, ckpt_weights *w, d
                         path, indexes.p[0], indexes.p[1]);
     }
     if (files.n > MAX_FILES) return dfm_fail(err, DFM_BAD_DATA, "'%s' holds too many files", path);
+    const char *inner = dfm_path_join(a, path, "transformer");      /* a diffusers pipeline */
+    if (!files.n && dfm_is_folder(inner) && dfm_file_exists(dfm_path_join(a, path, "model_index.json")))
+        return open_folder(a, inner, w, err);
     if (!files.n && pickle) return refuse_pickle(pickle, err);
     if (!files.n) return dfm_fail(err, DFM_BAD_DATA, "no .safetensors file in '%s'", path);
     qsort(files.p, files.n, sizeof *files.p, by_text);

@@ -44,28 +44,6 @@ static dfm_status bad_member(const data_shard *s, const char *name, uint64_t off
 
 /* -- member names -------------------------------------------------------------------------- */
 
-/* Valid UTF-8 without overlong forms, surrogates and control characters. */
-static bool clean_text(const char *s)
-{
-    const unsigned char *p = (const unsigned char *)s;
-    while (*p) {
-        unsigned char c = *p++;
-        if (c < 0x20 || c == 0x7f) return false;
-        if (c < 0x80) continue;
-        int more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
-        uint32_t x = c & (0x3fu >> more);
-        if (c < 0xc2 || c > 0xf4) return false;
-        for (int i = 0; i < more; i++, p++) {
-            if ((*p & 0xc0) != 0x80) return false;
-            x = x << 6 | (*p & 0x3fu);
-        }
-        if ((more == 2 && (x < 0x800 || (x >= 0xd800 && x <= 0xdfff))) ||
-            (more == 3 && (x < 0x10000 || x > 0x10ffff)))
-            return false;
-    }
-    return true;
-}
-
 static bool has_dotdot(const char *name)
 {
     for (const char *p = name; p; p = strchr(p, '/') ? strchr(p, '/') + 1 : NULL)
@@ -77,7 +55,7 @@ static bool has_dotdot(const char *name)
 static const char *name_refused(const char *name)
 {
     if (strlen(name) > MAX_NAME) return "its name is longer than 1 KiB";
-    if (!clean_text(name)) return "its name is not clean UTF-8";
+    if (!dfm_is_clean_text(name)) return "its name is not clean UTF-8";
     if (name[0] == '/') return "its name is an absolute path";
     if (has_dotdot(name)) return "its name goes through '..'";
     return NULL;
@@ -142,7 +120,7 @@ static dfm_status read_header(data_shard *s, dfm_err *err)
         if (!name) name = archive_entry_pathname_utf8(e);
         if (!name) return bad_member(s, "?", offset, "its name cannot be read", err);
         const char *why = name_refused(name);
-        if (why) return bad_member(s, clean_text(name) ? name : "?", offset, why, err);
+        if (why) return bad_member(s, dfm_is_clean_text(name) ? name : "?", offset, why, err);
         if (archive_entry_filetype(e) != AE_IFREG || archive_entry_hardlink(e)) continue;
         if (archive_entry_sparse_count(e)) return bad_member(s, name, offset, "it is sparse", err);
         int64_t size = archive_entry_size(e);

@@ -186,6 +186,8 @@ def yamls():
     p("twice", "train: {steps: 1}\ntrain: {steps: 2}\n", "given twice")
     p("two-documents", "train: {steps: 1}\n---\ntrain: {steps: 2}\n", "second document")
     p("nul", "run: {name: \"a\\0b\"}\n", "NUL")
+    p("line-separator", "run: {name: \"a\\Lb\"}\n", "without control characters")
+    p("key-escape", "\"\\e[2J\": 1\n", "a key has control characters")
     p("not-utf8", b"run: {name: \"\xff\"}\n", "error")
     p("unknown", "train: {stpes: 1}\n", "did you mean 'train.steps'?")
 

@@ -145,6 +145,41 @@ static void killed_anywhere(void **state)
     }
 }
 
+/* kill -9 at 40 instants spread over running saves: what was reported as saved, or newer, loads. */
+static void killed_any_time(void **state)
+{
+    rt_fixture *f = *state;
+    const char *folder = rt_path(f, "ckpt");
+    uint64_t done = 1;
+    save_plain(f, folder, done, 2);
+    for (uint32_t i = 0; i < 40; i++) {
+        int pipe_ends[2], status;
+        assert_int_equal(pipe(pipe_ends), 0);
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            for (uint64_t step = done + 1;; step++) {
+                save_options o = {.keep = 2, .use_fetch = true};
+                if (save(f, folder, step, &o) != DFM_OK) _exit(1);
+                if (write(pipe_ends[1], &step, sizeof step) != sizeof step) _exit(1);
+            }
+        }
+        usleep(1000 + i * 2654435761u % 20000);
+        kill(child, SIGKILL);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status));
+        close(pipe_ends[1]);
+        for (uint64_t step; read(pipe_ends[0], &step, sizeof step) == sizeof step;) done = step;
+        close(pipe_ends[0]);
+        ckpt_loaded l;
+        RT_OK(f, ckpt_load(f->arena, folder, &l, &f->err));
+        assert_true(l.found && l.step >= done);
+        assert_null(l.warning);
+        done = l.step;
+        ckpt_loaded_close(&l);
+    }
+}
+
 /* Any damage of the newest one: the one before is used, and said so; nothing is removed. */
 static void damage_falls_back(void **state)
 {
@@ -254,7 +289,7 @@ static void full_disk(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RT_TEST(round_trip), RT_TEST(killed_anywhere), RT_TEST(damage_falls_back),
+        RT_TEST(round_trip), RT_TEST(killed_anywhere), RT_TEST(killed_any_time), RT_TEST(damage_falls_back),
         RT_TEST(cut_files_and_missing_files), RT_TEST(pruning_and_serials), RT_TEST(leftovers),
         RT_TEST(full_disk),
     };

@@ -85,9 +85,12 @@ static void exact_messages(void **state)
         {"train: {steps: 1}\n---\nrun: {threads: 1}\n", "run.yaml:2:1: error: a second document "
                                                        "starts here"},
         {"train: {steps: 1", "run.yaml:2:1: error: did not find expected ',' or '}'"},
-        {"run: {name: \"a\\0b\"}", "run.yaml:1:13: error: a value holds a NUL"},
-        {"run: {name: \"a\\nb\"}", "run.yaml:1:13: error: 'run.name' must be text without control "
-                                   "characters, not '?'"},
+        {"run: {name: \"a\\0b\"}", "run.yaml:1:13: error: it holds a NUL"},
+        {"run: {name: \"a\\nb\"}", "run.yaml:1:13: error: 'run.name' must be UTF-8 text without "
+                                   "control characters, not '?'"},
+        {"run: {name: \"a\\Lb\"}", "run.yaml:1:13: error: 'run.name' must be UTF-8 text without "
+                                  "control characters, not '?'"},
+        {"\"\\e[2J\": 1", "run.yaml:1:1: error: a key has control characters"},
         {"train: 3", "run.yaml:1:1: error: unknown key 'train'\n"
                      "  help: dfm-rt help config lists all keys"},
         {"train: *none", "run.yaml:1:8: error: found undefined alias"},

@@ -84,6 +84,17 @@ static void many_names(void **state)
     ckpt_weights_close(&w);
 }
 
+static void clean_text(void **state)
+{
+    static const char *const good[] = {"", "a", "caf\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x99\x82"};
+    static const char *const bad[] = {
+        "\n", "\x7f", "\x80", "\xc2", "\xc2\x85", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80",
+        "\xe2\x80\xa8", "\xef\xbb\xbf", "\xef\xbf\xbf", "\xf4\x90\x80\x80", "\xf8\x88", "\xe2\x82",
+    };
+    for (size_t i = 0; i < DFM_LEN(good); i++) assert_true(dfm_is_clean_text(good[i]));
+    for (size_t i = 0; i < DFM_LEN(bad); i++) assert_false(dfm_is_clean_text(bad[i]));
+}
+
 static void accepts_what_others_write(void **state)
 {
     rt_fixture *f = *state;
@@ -221,6 +232,19 @@ static void folders(void **state)
              "tensor 'x' is in");
 }
 
+static void diffusers_pipeline(void **state)
+{
+    rt_fixture *f = *state;
+    ckpt_weights w;
+    RT_OK(f, dfm_make_folders(rt_path(f, "transformer/transformer"), &f->err));
+    write_one(f, "transformer/diffusion_pytorch_model.safetensors", "x", 1);
+    RT_FAILS(f, ckpt_weights_open(f->arena, f->folder, &w, &f->err), DFM_BAD_DATA, "no .safetensors");
+    rt_write_text(rt_path(f, "model_index.json"), "{}");
+    RT_OK(f, ckpt_weights_open(f->arena, f->folder, &w, &f->err));
+    assert_string_equal(w.tensors[0].name, "x");
+    ckpt_weights_close(&w);
+}
+
 static void indexes(void **state)
 {
     rt_fixture *f = *state;
@@ -286,9 +310,9 @@ static void write_failures(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RT_TEST(round_trip), RT_TEST(many_names), RT_TEST(accepts_what_others_write),
+        RT_TEST(round_trip), RT_TEST(many_names), RT_TEST(clean_text), RT_TEST(accepts_what_others_write),
         RT_TEST(refuses_hostile_headers), RT_TEST(refuses_hostile_lengths),
-        RT_TEST(refuses_every_prefix), RT_TEST(folders), RT_TEST(indexes), RT_TEST(write_failures),
+        RT_TEST(refuses_every_prefix), RT_TEST(folders), RT_TEST(diffusers_pipeline), RT_TEST(indexes), RT_TEST(write_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,11 @@ endif()
 if(TARGET dfm_ckpt)
   dfm_test(rt_safetensors LABELS fast SOURCES ${here}/test_safetensors.c LIBS dfm_ckpt)
   dfm_test(rt_ckpt LABELS fast SOURCES ${here}/test_ckpt.c LIBS dfm_ckpt)
+  dfm_test(rt_ckpt_faults LABELS fast SOURCES ${here}/test_ckpt_faults.c LIBS dfm_ckpt)
+  if(TARGET rt_ckpt_faults)
+    target_link_options(rt_ckpt_faults PRIVATE
+      -Wl,--wrap=write,--wrap=fsync,--wrap=rename,--wrap=mkdir,--wrap=close)
+  endif()
 endif()
 
 if(TARGET dfm_data)
