@@ -33,3 +33,9 @@ if(DFM_FUZZ)
       CORPUS ${dir}/corpus/language DICT ${dir}/language.dict MAX_LEN 16384)
   endif()
 endif()
+
+if(COMMAND dfm_fuzz AND TARGET dfm_ir)
+  set(dir ${CMAKE_CURRENT_LIST_DIR})
+  dfm_fuzz(fuzz_ir_text SOURCES ${dir}/fuzz_ir_text.c LIBS dfm_ir
+    CORPUS ${dir}/corpus/ir DICT ${dir}/ir.dict MAX_LEN 8192)
+endif()
