@@ -291,7 +291,7 @@ static int code_and_plan(driver *d, ir_module *m, kir_module *k, const target_ch
     }
     plan p;
     emit_plan_input in = {.kir = k, .code = code, .diag = d->diag, .target = t->name,
-                          .arch = t->arch, .source_file = d->opt->input,
+                          .arch = t->arch, .std_path = std_folder(d), .source_file = d->opt->input,
                           .data_path = m->data_path ? m->data_path : "",
                           .source_id = source_id(d, m)};
     emit_plan(&in, d->arena, &p);

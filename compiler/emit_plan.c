@@ -36,6 +36,15 @@ typedef struct emitter {
 static const char *name_of(const emitter *em, dfm_name n) { return dfm_name_str(em->ir->names, n); }
 static plan_str text(emitter *em, const char *s) { return plan_pool_add(em->pool, s); }
 
+/* "dit.dfm:41:9"; places in the standard library as "std/nn.dfm:12:3", wherever it is installed. */
+static plan_str place(emitter *em, dfm_loc loc)
+{
+    const char *at = diag_place(em->in->diag, em->a, loc), *std = em->in->std_path;
+    size_t n = strlen(std);
+    if (n && !strncmp(at, std, n) && at[n] == '/') at = dfm_fmt(em->a, "std%s", at + n);
+    return text(em, at);
+}
+
 /* -- regions, states, parameters ------------------------------------------------------------------ */
 
 static void emit_regions(emitter *em)
@@ -229,7 +238,7 @@ static void emit_node(emitter *em, kir_node *n)
 {
     plan_step st = {.first_operand = em->operands.n, .name = text(em, name_of(em, n->name)),
                     .replaces = n->replaces.i ? text(em, name_of(em, n->replaces)) : 0,
-                    .where = text(em, diag_place(em->in->diag, em->a, n->loc))};
+                    .where = place(em, n->loc)};
     uint32_t unit = em->in->code->unit_of[em->position++];
     if (n->kind == KIR_NODE_LOOP) {
         emit_loop(em, n, st);
@@ -266,11 +275,22 @@ static const ir_data_field *data_field(const emitter *em, dfm_name name)
     return NULL;
 }
 
+/* Is the input of this name data in the program's graph? (A model's formal may be called alike.) */
+static bool is_data(const emitter *em, dfm_name name)
+{
+    const ir_graph *g = em->ir->graphs.p[em->ir->programs.p[em->program].graph];
+    for (uint32_t i = 0; i < g->inputs.n; i++) {
+        const ir_op *op = ir_op_of(g, g->inputs.p[i]);
+        if (dfm_name_eq(op->at->input.name, name)) return op->at->input.role == IR_ROLE_DATA;
+    }
+    return false;
+}
+
 static void emit_io(emitter *em, const kir_io *io, bool output)
 {
     const kir_buffer *b = &em->k->bufs.p[io->arg.buf.i];
     const ir_type_info *t = ir_type_of(em->ir, io->type);
-    const ir_data_field *df = output ? NULL : data_field(em, io->name);
+    const ir_data_field *df = !output && is_data(em, io->name) ? data_field(em, io->name) : NULL;
     plan_io p = {.name = text(em, name_of(em, io->name)), .dtype = io->arg.dtype, .rank = t->rank,
                  .offset = b->offset + (uint64_t)io->arg.offset * dfm_dtype_bytes(io->arg.dtype),
                  .bytes = ir_elems(em->ir, io->type) * dfm_dtype_bytes(io->arg.dtype)};
@@ -317,7 +337,7 @@ static void emit_kernels(emitter *em)
         dfm_push(em->a, &em->kernels,
                  ((plan_kernel){.symbol = text(em, unit->symbol),
                                 .name = text(em, name_of(em, unit->node->name)),
-                                .where = text(em, diag_place(em->in->diag, em->a, unit->node->loc)),
+                                .where = place(em, unit->node->loc),
                                 .n_operands = unit->n_args, .flops = node_flops(em, unit->node),
                                 .bytes = em->bytes}));
     }

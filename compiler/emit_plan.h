@@ -11,6 +11,7 @@ typedef struct emit_plan_input {
     const cg_object *code;
     const diag_ctx *diag;                    /* decodes places */
     const char *target, *arch;
+    const char *std_path;                    /* folder of the standard library */
     const char *source_file;                 /* as the user named it */
     const char *data_path;                   /* default data, relative to the program; "" */
     dfm_hash128 source_id;
