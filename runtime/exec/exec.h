@@ -87,12 +87,14 @@ const char *rt_io_text(const plan *p, const plan_io *io, dfm_arena *a);
 enum { RT_MODEL_STATE = 0 };
 
 typedef enum rt_names { RT_PUBLISHED, RT_STATE_PATH } rt_names;   /* "a.weight"; "adamw.m.a.weight" */
+enum { RT_STRICT = 1, RT_PARTIAL = 2 };
 
 /* Read state `state` from tensors found by name. All missing and wrong ones are reported together,
- * in groups. Buffers may be missing: they keep their values. Names in the file that nothing takes:
- * *out_unused (may be NULL) tells how many and gives examples; with `strict` they are an error. */
+ * in groups. Buffers, and with RT_PARTIAL all, may be missing: they keep their values. Names in the
+ * file that nothing takes: *out_unused (may be NULL) tells how many and gives examples; with
+ * RT_STRICT they are an error. */
 typedef struct rt_unused { uint32_t n; const char *text; } rt_unused;
-dfm_status rt_load_state(rt *r, uint32_t state, rt_names names, const ckpt_weights *w, bool strict,
+dfm_status rt_load_state(rt *r, uint32_t state, rt_names names, const ckpt_weights *w, uint32_t how,
                          dfm_arena *a, rt_unused *out_unused, dfm_err *err);
 /* Weights by published names from a file or folder, into the model and its averages. */
 dfm_status rt_load_weights(rt *r, const char *path, dfm_arena *a, rt_unused *out_unused,
@@ -118,10 +120,13 @@ typedef struct rt_step_args {
     dfm_status (*fetch)(void *user, rt *r, rt_program *p, uint32_t part, dfm_err *err);
     void *user;
 } rt_step_args;
-typedef struct rt_step_result { double loss, lr, grad_norm; } rt_step_result;   /* NaN: unknown */
+typedef struct rt_step_result {
+    double loss, lr, grad_norm;              /* NaN: unknown */
+    bool finite;                             /* loss and gradients are */
+} rt_step_result;
 /* One optimizer step: gradients of each part, their mean, the update. If the loss is not finite
- * nothing is updated. If grad_norm is not finite the update was made with such gradients: the state
- * is lost, and the caller must stop without saving it. */
+ * nothing is updated. If the gradients are not the update was made with them: the state is lost, and
+ * the caller must stop without saving it. */
 dfm_status rt_train_step(rt *r, const rt_step_args *args, rt_step_result *out, dfm_err *err);
 
 #endif

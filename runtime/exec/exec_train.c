@@ -75,10 +75,12 @@ dfm_status rt_train_step(rt *r, const rt_step_args *args, rt_step_result *out, d
         out->loss += number_or_nan(r, grad, "loss") / args->parts;
         if (sum) DFM_TRY(rt_run(r, sum, &call, err));
     }
-    if (!isfinite(out->loss)) return DFM_OK;
+    out->finite = isfinite(out->loss);
+    if (!out->finite) return DFM_OK;
     rt_call call = {.seed = args->seed, .step = args->step};
     DFM_TRY(rt_run(r, update, &call, err));
     out->lr = number_or_nan(r, update, "lr");
     out->grad_norm = number_or_nan(r, update, "grad_norm");
+    out->finite = isfinite(out->grad_norm) || !rt_find_io(update, "grad_norm", PLAN_IO_OUTPUT);
     return DFM_OK;
 }

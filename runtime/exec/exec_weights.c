@@ -125,7 +125,7 @@ typedef struct match {                       /* of one load */
 } match;
 
 static void match_params(const rt *r, uint32_t state, rt_names names, const ckpt_weights *w,
-                         dfm_arena *a, match *m)
+                         bool partial, dfm_arena *a, match *m)
 {
     const char **file_names = dfm_new_n(a, const char *, w->n_tensors + 1);
     for (uint32_t i = 0; i < w->n_tensors; i++) file_names[i] = w->tensors[i].name;
@@ -135,7 +135,7 @@ static void match_params(const rt *r, uint32_t state, rt_names names, const ckpt
         if (!param_at(r, state, q, &d)) continue;
         const char *name = tensor_name(r, state, q, names, a);
         const ckpt_tensor *t = ckpt_weights_find(w, name);
-        if (!t && (q->flags & PLAN_PARAM_BUFFER)) continue;
+        if (!t && (partial || (q->flags & PLAN_PARAM_BUFFER))) continue;
         if (!t) {
             const char *near = m->missing.n < EXAMPLES ? dfm_nearest(name, file_names, w->n_tensors)
                                                        : NULL;
@@ -190,15 +190,15 @@ static void load_one(rt *r, const ckpt_tensor *t, char *to, dfm_dtype d, uint64_
     dfm_arena_destroy(a);
 }
 
-dfm_status rt_load_state(rt *r, uint32_t state, rt_names names, const ckpt_weights *w, bool strict,
+dfm_status rt_load_state(rt *r, uint32_t state, rt_names names, const ckpt_weights *w, uint32_t how,
                          dfm_arena *a, rt_unused *out_unused, dfm_err *err)
 {
     match m = {.missing.text = dfm_sb_make(a), .wrong.text = dfm_sb_make(a),
                .unused.text = dfm_sb_make(a)};
     m.used = dfm_new_n(a, bool, w->n_tensors + 1);
     m.tensor = dfm_new_n(a, const ckpt_tensor *, r->p.n_params + 1);
-    match_params(r, state, names, w, a, &m);
-    DFM_TRY(report(&m, w, strict, a, err));
+    match_params(r, state, names, w, how & RT_PARTIAL, a, &m);
+    DFM_TRY(report(&m, w, how & RT_STRICT, a, err));
     for (uint32_t i = 0; i < r->p.n_params; i++) {
         dfm_dtype d = DFM_DT_NONE;
         if (!m.tensor[i]) continue;
@@ -217,9 +217,9 @@ dfm_status rt_load_weights(rt *r, const char *path, dfm_arena *a, rt_unused *out
                            dfm_err *err)
 {
     ckpt_weights w;
-    bool strict = plan_meta_int(&r->p, "weights_strict", 0);
+    uint32_t how = plan_meta_int(&r->p, "weights_strict", 0) ? RT_STRICT : 0;
     DFM_TRY(ckpt_weights_open(a, path, &w, err));
-    dfm_status s = rt_load_state(r, RT_MODEL_STATE, RT_PUBLISHED, &w, strict, a, out_unused, err);
+    dfm_status s = rt_load_state(r, RT_MODEL_STATE, RT_PUBLISHED, &w, how, a, out_unused, err);
     ckpt_weights_close(&w);
     if (s == DFM_OK) rt_reset_averages(r);
     return s;

@@ -1,0 +1,63 @@
+/* app.h - the commands of dfm-rt. Only main.c prints errors and exits. */
+#ifndef DFM_RUNTIME_APP_H
+#define DFM_RUNTIME_APP_H
+
+#include <stdio.h>
+
+#include "runtime/app/config.h"
+#include "runtime/app/options.h"
+#include "runtime/ckpt/ckpt.h"
+#include "runtime/exec/exec.h"
+
+typedef struct app {
+    dfm_arena *arena;
+    const app_options *o;
+    cfg cfg;
+    FILE *out, *log;                         /* results; progress and notes */
+} app;
+
+dfm_status app_train(app *x, dfm_err *err);  /* train.c; DFM_STOPPED: a signal, checkpoint saved */
+dfm_status app_sample(app *x, dfm_err *err); /* sample.c */
+dfm_status app_run(app *x, dfm_err *err);    /* run.c */
+dfm_status app_info(app *x, dfm_err *err);   /* info.c: `info` and `dis` */
+
+/* -- setup.c: what commands share --------------------------------------------------------------- */
+/* Configuration: defaults, then base (a YAML file, or NULL), --config, key=value, flags. */
+dfm_status app_configure(app *x, const char *base, dfm_err *err);
+dfm_status app_open(app *x, bool accumulate, rt **out, dfm_err *err);
+/* A line on the log, unless -q. */
+void app_say(const app *x, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Weights of --weights: a safetensors file or folder, a run folder, a checkpoint. With `average`
+ * the first average of a checkpoint replaces the weights where there is one. */
+dfm_status app_load_weights(app *x, rt *r, const char *path, bool average, dfm_err *err);
+/* One safetensors file with inputs for a program; close with ckpt_weights_close. */
+dfm_status app_set_inputs(app *x, rt *r, rt_program *p, const ckpt_weights *w, dfm_err *err);
+
+/* -- run_folder.c ----------------------------------------------------------------------------------- */
+/* Make the folder of a new run: run.folder/run.name, or run.folder/MODEL-N with the next free N. A
+ * folder of that name that already holds a run is an error. */
+dfm_status app_run_new(app *x, const char *model, const char **out, dfm_err *err);
+/* The run with the newest checkpoint (with any log, if there is none) of that model; NULL: none. */
+const char *app_run_newest(app *x, const char *model);
+bool app_is_run(app *x, const char *folder);             /* holds a run's files */
+/* Write config.yaml, overrides.txt, plan.plan, plan.txt and manifest.json. */
+dfm_status app_run_describe(app *x, rt *r, const char *folder, dfm_err *err);
+
+/* -- data_path.c -------------------------------------------------------------------------------------- */
+/* data.path, or the plan's default data where it is found. DFM_BAD_DATA lists the places tried. */
+dfm_status app_data_path(app *x, rt *r, const char **out, dfm_err *err);
+
+/* -- train_ckpt.c --------------------------------------------------------------------------------------- */
+typedef struct app_progress_state {          /* what state.json holds */
+    uint64_t step, seed, data_seed, epoch, position;
+    bool shuffle;
+    uint32_t parts, batch;
+    const char *plan_id;
+} app_progress_state;
+dfm_status app_ckpt_save(app *x, rt *r, const char *folder, const app_progress_state *s,
+                         dfm_err *err);
+/* *out_found = false: there is no checkpoint. */
+dfm_status app_ckpt_load(app *x, rt *r, const char *folder, app_progress_state *out, bool *out_found,
+                         dfm_err *err);
+
+#endif
