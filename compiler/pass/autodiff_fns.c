@@ -31,9 +31,13 @@ static ir_val num_like(fn_case *c, double x, ir_val like)
     return ir_scalar(c->b, ir_type_of(c->b->m, ir_type_at(c->b->g, like))->dtype, x);
 }
 
-static ir_val where(fn_case *c, ir_val cond, ir_val a)
+/* side 1: select(cond, a, 0); side 2: select(cond, 0, a); with the dims in the order of a. */
+static ir_val where(fn_case *c, ir_val cond, uint32_t side, ir_val a)
 {
-    return ir_map3(c->b, IR_FN_SELECT, cond, a, num_like(c, 0, a));
+    ir_val zero = num_like(c, 0, a);
+    ir_type at = ir_type_at(c->b->g, a), ct = ir_type_at(c->b->g, cond);
+    cond = ir_broadcast(c->b, cond, ir_union(c->b->m, DFM_BOOL, at, ct));
+    return ir_map3(c->b, IR_FN_SELECT, cond, side == 1 ? a : zero, side == 1 ? zero : a);
 }
 
 /* a^b with a constant b has a derivative wherever a^(b-1) is finite. Otherwise the derivative
@@ -44,7 +48,7 @@ static ir_val d_pow(fn_case *c)
     ir_val a = arg(c, 0), b = arg(c, 1);
     if (c->k == 1) {
         ir_val d = mul(c, c->dy, mul(c, y(c), f1(c, IR_FN_LOG, a)));
-        return where(c, f2(c, IR_FN_LT, num_like(c, 0, a), a), d);
+        return where(c, f2(c, IR_FN_LT, num_like(c, 0, a), a), 1, d);
     }
     if (e && e->n == 1) {
         double x = e->data[0];
@@ -55,7 +59,7 @@ static ir_val d_pow(fn_case *c)
     }
     ir_val p = f2(c, IR_FN_POW, a, f2(c, IR_FN_SUB, b, num(c, 1)));
     ir_val d = mul(c, c->dy, mul(c, b, p));
-    return where(c, f2(c, IR_FN_NE, b, num_like(c, 0, b)), d);
+    return where(c, f2(c, IR_FN_NE, b, num_like(c, 0, b)), 1, d);
 }
 
 /* The gradient goes to the operand that is the result; a tie is the first operand's. */
@@ -64,7 +68,7 @@ static ir_val d_pick(fn_case *c, bool max)
     ir_val a = arg(c, 0), b = arg(c, 1);
     ir_val lo = max ? b : a, hi = max ? a : b;
     ir_val mine = c->k == 0 ? f2(c, IR_FN_LE, lo, hi) : f2(c, IR_FN_LT, hi, lo);
-    return where(c, mine, c->dy);
+    return where(c, mine, 1, c->dy);
 }
 
 static ir_val d_unary(fn_case *c)
@@ -133,24 +137,55 @@ static bool is_zero(const ir_graph *g, ir_val v)
     return c && c->n == 1 && c->data[0] == 0;
 }
 
+static bool same_dims(const ir_module *m, ir_type a, ir_type b)
+{
+    const ir_type_info *t = ir_type_of(m, a);
+    bool same = t->rank == ir_type_of(m, b)->rank;
+    for (int i = 0; i < t->rank && same; i++) same = ir_dim_at(m, b, t->dims[i]) >= 0;
+    return same;
+}
+
+/* What v is a mere transposition of, else v. */
+static ir_val as_made(const ir_builder *b, ir_val v)
+{
+    const ir_op *op = ir_op_of(b->g, v);
+    if (op->kind != IR_VIEW || op->at->view.n_conds) return v;
+    ir_type src = ir_type_at(b->g, op->args[0]);
+    ir_type_info t = *ir_type_of(b->m, src);
+    if (!same_dims(b->m, src, op->type)) return v;
+    for (int i = 0; i < t.rank; i++)
+        if (op->at->view.coords[i].i != ir_ix_var(b->m, t.dims[i]).i) return v;
+    return op->args[0];
+}
+
+/* dy with the dims in the order of operand k, or of another operand that has all dims. A map's
+ * own order is that of its operands as written (g[B,D] * x[B,S,D] is [B,D,S]) and means nothing,
+ * but what is made here may be stored, or reduced along what its type says is contiguous. */
+static ir_val in_order_of(const fn_case *c, ir_val dy)
+{
+    const ir_op *op = c->op;
+    ir_type d = ir_type_at(c->b->g, dy);
+    for (uint32_t i = 0; i < op->n_args; i++) {
+        ir_type t = ir_type_at(c->r->fwd, op->args[(c->k + i) % op->n_args]);
+        if (!same_dims(c->b->m, t, d)) continue;
+        return ir_transpose_to(c->b, dy, ir_with_dtype(c->b->m, t, ir_type_of(c->b->m, d)->dtype));
+    }
+    return dy;
+}
+
 ir_val ad_fn_adjoint(ad_region *r, ir_val v, const ir_op *op, uint32_t k, ir_val dy)
 {
     fn_case c = {r, &r->b, op, v, dy, k};
-    ir_op by = *ir_op_of(r->b.g, dy);
+    ir_op by = *ir_op_of(r->b.g, as_made(&r->b, dy));
     if (!ad_fn_flows(op->at->fn, k)) return (ir_val){0};
     if (by.kind == IR_MAP && by.at->fn == IR_FN_SELECT) {        /* see the head of this file */
         for (uint32_t side = 1; side <= 2; side++) {
             if (!is_zero(r->b.g, by.args[3 - side])) continue;
             ir_val d = ad_fn_adjoint(r, v, op, k, by.args[side]);
-            if (!d.i) return d;
-            ir_val zero = num_like(&c, 0, d);
-            return ir_map3(c.b, IR_FN_SELECT, by.args[0], side == 1 ? d : zero,
-                           side == 1 ? zero : d);
+            return d.i ? where(&c, by.args[0], side, d) : d;
         }
     }
-    if (op->at->fn == IR_FN_SELECT) {
-        ir_val zero = num_like(&c, 0, dy), cond = arg(&c, 0);
-        return ir_map3(c.b, IR_FN_SELECT, cond, k == 1 ? dy : zero, k == 1 ? zero : dy);
-    }
+    c.dy = dy = in_order_of(&c, dy);
+    if (op->at->fn == IR_FN_SELECT) return where(&c, arg(&c, 0), k, dy);
     return op->n_args == 1 ? d_unary(&c) : d_binary(&c);
 }

@@ -10,6 +10,13 @@ static bool flows(const ad_region *r, const ir_op *op, uint32_t k)
     return ad_needs(r, op->args[k]) && ad_flows(r->s->m, r->fwd, op, k);
 }
 
+static bool in_dims(const ir_type_info *t, ir_dim d)
+{
+    for (int i = 0; i < t->rank; i++)
+        if (t->dims[i].i == d.i) return true;
+    return false;
+}
+
 /* -- leaves: their cotangents are read by whoever asked for them ----------------------------- */
 
 static void rule_INPUT(ad_region *r, ir_val v, const ir_op *op, ir_val dy) {}
@@ -94,13 +101,6 @@ static void rule_REDUCE(ad_region *r, ir_val v, const ir_op *op, ir_val dy)
 
 /* -- contract -------------------------------------------------------------------------------- */
 
-static bool in_dims(const ir_type_info *t, ir_dim d)
-{
-    for (int i = 0; i < t->rank; i++)
-        if (t->dims[i].i == d.i) return true;
-    return false;
-}
-
 /* An alias of d that no type of the list and no dim of `taken` has; d itself if it is free. */
 static ir_dim free_alias(ir_module *m, ir_dim d, const ir_type_info *const *types, uint32_t n,
                          const ir_dim *taken, uint32_t n_taken)
@@ -144,7 +144,8 @@ static ir_val contract_adjoint(ad_region *r, const ir_op *op, uint32_t k, ir_val
             sum[n_sum++] = (ir_pair){wt.dims[i], wt.dims[i]};
     for (uint32_t i = 0; i < n; i++) {
         if (!in_dims(&yt, theirs[i])) continue;
-        ir_dim fresh = free_alias(m, theirs[i], all, 3, theirs, n);
+        bool clear = !in_dims(&yt, mine[i]) && !in_dims(&wt, mine[i]);
+        ir_dim fresh = clear ? mine[i] : free_alias(m, theirs[i], all, 3, theirs, n);
         w = ir_rename(b, w, theirs[i], fresh);
         theirs[i] = fresh;
     }
