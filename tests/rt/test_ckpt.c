@@ -230,6 +230,50 @@ static void cut_files_and_missing_files(void **state)
              "not whole");
 }
 
+/* A MANIFEST whose check is right and whose contents are not. */
+static void hostile_manifests(void **state)
+{
+    rt_fixture *f = *state;
+#define FILES(entry) "{\"format\": 1, \"step\": 3, \"serial\": 1, \"files\": [" entry "],\n"
+#define HASH "\"xxh3_128\": \"00000000000000000000000000000000\""
+    static const struct { const char *body, *words; } t[] = {
+        {"{\"step\": 3, \"serial\": 1, \"files\": [],\n", "lacks a field"},
+        {"{\"format\": 1, \"step\": -3, \"serial\": 1, \"files\": [],\n", "lacks a field"},
+        {"{\"format\": 1, \"step\": 3, \"serial\": 0, \"files\": [],\n", "lacks a field"},
+        {"{\"format\": 1, \"step\": 3, \"serial\": 1, \"files\": 7,\n", "lacks a field"},
+        {"{\"format\": 2, \"step\": 3, \"serial\": 1, \"files\": [],\n", "unknown format"},
+        {"{\"format\": 1, \"format\": 1,\n", "duplicate"},
+        {"[\n", "not whole"},
+        {FILES("3"), "lists a file wrongly"},
+        {FILES("{\"name\": \"../x\", \"bytes\": 1, " HASH "}"), "lists a file wrongly"},
+        {FILES("{\"name\": \"a/x\", \"bytes\": 1, " HASH "}"), "lists a file wrongly"},
+        {FILES("{\"name\": \"\", \"bytes\": 1, " HASH "}"), "lists a file wrongly"},
+        {FILES("{\"name\": \"x\\u001b\", \"bytes\": 1, " HASH "}"), "lists a file wrongly"},
+        {FILES("{\"name\": \"x\", \"bytes\": -1, " HASH "}"), "lists a file wrongly"},
+        {FILES("{\"name\": \"x\", \"bytes\": 1.5, " HASH "}"), "lists a file wrongly"},
+        {FILES("{\"name\": \"x\", \"bytes\": 1}"), "lists a file wrongly"},
+        {FILES("{\"name\": \"x\", \"bytes\": 1, \"xxh3_128\": \"0g000000000000000000000000000000\"}"),
+         "lists a file wrongly"},
+        {FILES("{\"name\": \"x\", \"bytes\": 1, " HASH "}"), "'x': No such file"},
+        {FILES(""), "has no state.json"},
+        {"{\"format\": 1, \"step\": 4, \"serial\": 1, \"files\": [],\n", "of another step"},
+    };
+    const char *folder = rt_path(f, "ckpt");
+    RT_OK(f, dfm_make_folders(in_step(f, folder, 3, ""), &f->err));
+    for (size_t i = 0; i < DFM_LEN(t); i++) {
+        char hex[33];
+        dfm_hash128_hex(dfm_hash128_of(t[i].body, strlen(t[i].body)), hex);
+        rt_write_text(in_step(f, folder, 3, "MANIFEST"),
+                      dfm_fmt(f->arena, "%s \"check\": \"%s\"\n}\n", t[i].body, hex));
+        ckpt_loaded l;
+        RT_FAILS(f, ckpt_load(f->arena, folder, &l, &f->err), DFM_BAD_DATA, t[i].words);
+    }
+    ckpt_loaded l;
+    save_options o = {0};
+    RT_FAILS(f, save(f, folder, 100000000, &o), DFM_CANNOT_WRITE, "too large");
+    RT_FAILS(f, ckpt_load(f->arena, "/dev/null", &l, &f->err), DFM_BAD_DATA, "cannot open");
+}
+
 static void pruning_and_serials(void **state)
 {
     rt_fixture *f = *state;
@@ -290,7 +334,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         RT_TEST(round_trip), RT_TEST(killed_anywhere), RT_TEST(killed_any_time), RT_TEST(damage_falls_back),
-        RT_TEST(cut_files_and_missing_files), RT_TEST(pruning_and_serials), RT_TEST(leftovers),
+        RT_TEST(cut_files_and_missing_files), RT_TEST(hostile_manifests), RT_TEST(pruning_and_serials), RT_TEST(leftovers),
         RT_TEST(full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
