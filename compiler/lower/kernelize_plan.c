@@ -84,7 +84,10 @@ static void need_window(kz_frame *f, ir_val v)
         if (!kz_window(f, base, &w)) kz_fail(f->z, "a captured value is not in memory");
         return;
     }
-    if (ir_elems(f->z->m, op->type) > ir_elems(f->z->m, ir_type_at(f->g, v))) base = v;
+    if (f->slot[base.i].material || f->slot[base.i].placed) return;
+    if (f->slot[base.i].uses < 2 &&
+        ir_elems(f->z->m, op->type) > ir_elems(f->z->m, ir_type_at(f->g, v)))
+        base = v;
     if (op->kind == IR_CONST) base = v;      /* a broadcast scalar */
     materialise(f, base);
 }
