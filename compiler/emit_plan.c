@@ -148,6 +148,7 @@ static void emit_operand(void *user, kir_arg *arg)
         op.flags = arg->write ? PLAN_WRITE : PLAN_READ;
         op.offset = base + (uint64_t)(arg->offset * size);
         op.span = (uint64_t)((last - first + 1) * size);
+        if (arg->dtype == DFM_U8 && arg->rank == 0) op.span = b->elems;     /* scratch */
         for (int l = 0; l < PLAN_MAX_LOOPS; l++) op.loop_stride[l] = arg->loop_stride[l] * size;
     }
     dfm_push(em->a, &em->operands, op);
