@@ -108,8 +108,8 @@ void ad_copy(ad_state *s, const ir_graph *src, const ad_flow *flow, ir_builder *
 ir_val ad_value(ad_region *r, ir_val v);
 ir_val ad_member_value(ad_region *r, ir_val tuple, uint32_t member);
 bool ad_needs(const ad_region *r, ir_val v);
-/* Type of v's cotangent: v's own, except that parameters, body formals and what is merely a cast
- * or a view of them have it in f32, where contributions are summed. */
+/* Type of v's cotangent: v's own, except that parameters, body formals, what is merely a cast or a
+ * view of these, and next carries have it in f32, where contributions are summed. */
 ir_type ad_cot_type(const ad_region *r, ir_val v);
 /* Add c to v's cotangent: summed over dims that v lacks, cast, transposed. Ignored if v needs
  * none. */

@@ -152,6 +152,7 @@ static void seed_cotangents(ad_region *r, const ad_plan *p)
     for (uint32_t k = 0; k < p->at.n_carry; k++) {
         ir_val v = g->results.p[k].val;
         if (!p->formals[k] || !p->results[k]) continue;
+        r->wide[v.i] = true;                 /* the next carry's cotangent is not rounded here */
         ad_add(r, v, add_slot(r, AD_COT_CARRY, k, in_f32(r, v)));
     }
     for (uint32_t k = 0; k < p->at.n_ys; k++) {
