@@ -68,7 +68,8 @@ static dfm_status read_pair(reader *r, const yaml_node_t *key, const yaml_node_t
 
 static bool same_key(reader *r, int a, int b)
 {
-    const yaml_node_t *x = yaml_document_get_node(r->doc, a), *y = yaml_document_get_node(r->doc, b);
+    const yaml_node_t *x = yaml_document_get_node(r->doc, a);
+    const yaml_node_t *y = yaml_document_get_node(r->doc, b);
     return x->type == YAML_SCALAR_NODE && y->type == YAML_SCALAR_NODE &&
            x->data.scalar.length == y->data.scalar.length &&
            !memcmp(x->data.scalar.value, y->data.scalar.value, x->data.scalar.length);

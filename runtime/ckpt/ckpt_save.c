@@ -208,12 +208,13 @@ static dfm_status run(saver *sv)
 {
     const ckpt_save_args *args = sv->args;
     if (args->step > 99999999)
-        return dfm_fail(sv->err, DFM_CANNOT_WRITE, "step %" PRIu64 " is too large for a checkpoint's "
-                        "name", args->step);
+        return dfm_fail(sv->err, DFM_CANNOT_WRITE, "step %" PRIu64 " is too large for the name of a "
+                        "checkpoint", args->step);
     const char *name = dfm_fmt(sv->arena, "step_%08" PRIu64, args->step);
     sv->host = host_id();
     sv->final = dfm_path_join(sv->arena, args->folder, name);
-    sv->tmp = dfm_fmt(sv->arena, "%s.tmp-%08x-%d-%08x", sv->final, sv->host, (int)getpid(), nonce());
+    sv->tmp = dfm_fmt(sv->arena, "%s.tmp-%08x-%d-%08x", sv->final, sv->host, (int)getpid(),
+                      nonce());
     DFM_TRY(dfm_make_folders(args->folder, sv->err));
     phase(sv, "clean");
     DFM_TRY(remove_leftovers(sv));

@@ -36,7 +36,8 @@ static dfm_status bad(const parse_ctx *cx, const char *why)
 static dfm_status bad_tensor(const parse_ctx *cx, const char *name, const char *why)
 {
     return dfm_fail(cx->err, DFM_BAD_DATA,
-                    "'%s' is not a valid safetensors file: tensor '%.100s': %s", cx->path, name, why);
+                    "'%s' is not a valid safetensors file: tensor '%.100s': %s", cx->path, name,
+                    why);
 }
 
 /* Bounds that keep the JSON parser's memory near the header's size: nesting, array lengths, and
@@ -158,7 +159,8 @@ static dfm_status check_tiling(const parse_ctx *cx, ckpt_st *f)
         if (begin > at) return bad_tensor(cx, f->tensors[i].name, "a hole lies before its data");
         at = begin + f->tensors[i].bytes;
     }
-    if (at != cx->data + cx->data_bytes) return bad(cx, "bytes after the last tensor belong to none");
+    if (at != cx->data + cx->data_bytes)
+        return bad(cx, "bytes after the last tensor belong to none");
     return DFM_OK;
 }
 

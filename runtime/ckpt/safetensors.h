@@ -1,7 +1,7 @@
 /* safetensors.h - weights on disk: read one file or a folder of shards, write one file.
  *
  * The format (https://github.com/huggingface/safetensors): 8 bytes little-endian header length N,
- * N bytes of JSON {"name": {"dtype", "shape", "data_offsets": [begin, end]}, "__metadata__": {...}},
+ * N bytes of JSON {"name": {"dtype", "shape", "data_offsets": [begin, end]}, "__metadata__": {..}},
  * then the data. Files are untrusted. Refused besides malformed JSON: headers over 100 MB,
  * duplicate keys, unknown dtypes, a shape that does not fill its range exactly, ranges that
  * overlap, leave holes or end outside the file, metadata that is not text.
@@ -62,8 +62,9 @@ const char *ckpt_tensor_text(dfm_arena *a, const ckpt_tensor *t);
 /* Open `path`: a .safetensors file, a *.safetensors.index.json, or a folder. In a folder:
  * model.safetensors.index.json or diffusion_pytorch_model.safetensors.index.json (or the only
  * index there) names shards and tensors, otherwise all *.safetensors files together; of a diffusers
- * pipeline (model_index.json) the folder `transformer`. Pickle files are refused with advice. The same tensor in two files is an error. Undo with
- * ckpt_weights_close; on failure nothing stays open. */
+ * pipeline (model_index.json) the folder `transformer`. Pickle files are refused with advice. The
+ * same tensor in two files is an error. Undo with ckpt_weights_close; on failure nothing stays
+ * open. */
 dfm_status ckpt_weights_open(dfm_arena *a, const char *path, ckpt_weights *out, dfm_err *err);
 void ckpt_weights_close(ckpt_weights *w);
 const ckpt_tensor *ckpt_weights_find(const ckpt_weights *w, const char *name);  /* NULL: none */

@@ -52,8 +52,8 @@ static dfm_status join_files(dfm_arena *a, ckpt_weights *w, dfm_err *err)
             uint32_t slot = slot_of(w, t->name);
             if (w->slots[slot]) {
                 const ckpt_tensor *other = &w->tensors[w->slots[slot] - 1];
-                return dfm_fail(err, DFM_BAD_DATA, "tensor '%.200s' is in '%s' and in '%s'", t->name,
-                                w->files[other->file].path, w->files[f].path);
+                return dfm_fail(err, DFM_BAD_DATA, "tensor '%.200s' is in '%s' and in '%s'",
+                                t->name, w->files[other->file].path, w->files[f].path);
             }
             all[w->n_tensors++] = *t;
             w->slots[slot] = w->n_tensors;
@@ -120,8 +120,8 @@ static dfm_status check_index(dfm_arena *a, const char *path, json_t *map, const
         const ckpt_tensor *t = ckpt_weights_find(w, key);
         const char *file = dfm_path_beside(a, path, json_string_value(value));
         if (!t || strcmp(w->files[t->file].path, file)) {
-            return dfm_fail(err, DFM_BAD_DATA, "'%s' says that tensor '%.200s' is in '%s'; it is not",
-                            path, key, json_string_value(value));
+            return dfm_fail(err, DFM_BAD_DATA, "'%s' says that tensor '%.200s' is in '%s'; it is "
+                            "not", path, key, json_string_value(value));
         }
     }
     return DFM_OK;
@@ -188,7 +188,8 @@ static dfm_status open_folder(dfm_arena *a, const char *path, ckpt_weights *w, d
     }
     if (files.n > MAX_FILES) return dfm_fail(err, DFM_BAD_DATA, "'%s' holds too many files", path);
     const char *inner = dfm_path_join(a, path, "transformer");      /* a diffusers pipeline */
-    if (!files.n && dfm_is_folder(inner) && dfm_file_exists(dfm_path_join(a, path, "model_index.json")))
+    const char *pipeline = dfm_path_join(a, path, "model_index.json");
+    if (!files.n && dfm_is_folder(inner) && dfm_file_exists(pipeline))
         return open_folder(a, inner, w, err);
     if (!files.n && pickle) return refuse_pickle(pickle, err);
     if (!files.n) return dfm_fail(err, DFM_BAD_DATA, "no .safetensors file in '%s'", path);

@@ -307,7 +307,8 @@ static dfm_status start_thread(data_set *d, dfm_err *err)
     pthread_sigmask(SIG_SETMASK, &all, &old);
     int failed = pthread_create(&d->thread, NULL, read_ahead, d);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (failed) return dfm_fail(err, DFM_UNAVAILABLE, "cannot start a thread: %s", strerror(failed));
+    if (failed)
+        return dfm_fail(err, DFM_UNAVAILABLE, "cannot start a thread: %s", strerror(failed));
     d->started = true;
     return DFM_OK;
 }
@@ -321,7 +322,8 @@ static dfm_status open_set(data_set *d, const data_field *fields, dfm_err *err)
         DFM_TRY(make_store(d, err));
         if (d->at.position >= d->n) {
             return dfm_fail(err, DFM_BAD_DATA, "the data has %" PRIu64 " samples, but training "
-                            "stopped at sample %" PRIu64 ": it is other data", d->n, d->at.position);
+                            "stopped at sample %" PRIu64 ": it is other data", d->n,
+                            d->at.position);
         }
     }
     make_ring(d);

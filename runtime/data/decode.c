@@ -93,7 +93,8 @@ static dfm_status convert(const decode_ctx *cx, dfm_dtype from, const void *src,
 
 static bool same_shape(const data_field *f, const data_array *x)
 {
-    return f->rank == x->rank && (!f->rank || !memcmp(f->shape, x->shape, f->rank * sizeof(uint64_t)));
+    if (f->rank != x->rank) return false;
+    return !f->rank || !memcmp(f->shape, x->shape, f->rank * sizeof(uint64_t));
 }
 
 static bool fits_padded(const data_field *f, const data_array *x)
@@ -132,7 +133,8 @@ static dfm_status take_array(const decode_ctx *cx, const data_array *x, void *ds
     if (!same && !(f->pad && fits_padded(f, x))) {
         return bad(cx, dfm_fmt(cx->arena, "its shape is %s; '%s' needs %s%s",
                                shape_text(cx->arena, x->rank, x->shape), f->name,
-                               shape_text(cx->arena, f->rank, f->shape), f->pad ? " or smaller" : ""));
+                               shape_text(cx->arena, f->rank, f->shape),
+                               f->pad ? " or smaller" : ""));
     }
     const char *src = x->data;
     if ((uintptr_t)src % 8 && x->bytes) src = dfm_dup(cx->arena, src, x->bytes);
@@ -167,7 +169,8 @@ static bool flatten(dfm_arena *a, const json_t *v, uint32_t depth, data_array *x
         dfm_push(a, out, json_is_boolean(v) ? json_is_true(v) : json_number_value(v));
         return true;
     }
-    if (!json_is_array(v) || depth >= x->rank || json_array_size(v) != x->shape[depth]) return false;
+    if (!json_is_array(v) || depth >= x->rank) return false;
+    if (json_array_size(v) != x->shape[depth]) return false;
     for (size_t i = 0; i < json_array_size(v); i++)
         if (!flatten(a, json_array_get(v, i), depth + 1, x, out)) return false;
     return true;
@@ -252,6 +255,6 @@ dfm_status data_decode(dfm_arena *scratch, const data_field *f, const data_sampl
     dfm_sb has = dfm_sb_make(scratch);
     for (uint32_t i = 0; i < s->n_members && i < 8; i++)
         dfm_sb_printf(&has, "%s%s", i ? ", " : "", s->members[i].name);
-    return dfm_fail(err, DFM_BAD_DATA, "shard '%s', sample '%s' has no member '%s' for '%s'; it has "
-                    "%.300s", s->shard, s->key, cx.member, f->name, dfm_sb_cstr(&has));
+    return dfm_fail(err, DFM_BAD_DATA, "shard '%s', sample '%s' has no member '%s' for '%s'; it "
+                    "has %.300s", s->shard, s->key, cx.member, f->name, dfm_sb_cstr(&has));
 }

@@ -159,7 +159,7 @@ size_t data_npy_header(dfm_dtype dtype, uint32_t rank, const uint64_t *shape, ch
     size_t at = 0;
     DFM_ASSERT(rank <= 16 && descr[dtype][0]);
     for (uint32_t i = 0; i < rank; i++)
-        at += (size_t)snprintf(dims + at, sizeof dims - at, i ? ", %" PRIu64 : "%" PRIu64, shape[i]);
+        at += (size_t)snprintf(dims + at, sizeof dims - at, "%s%" PRIu64, i ? ", " : "", shape[i]);
     if (rank == 1) snprintf(dims + at, sizeof dims - at, ",");
     int n = snprintf(out + 10, 502, "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }",
                      descr[dtype], dims);

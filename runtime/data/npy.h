@@ -2,7 +2,8 @@
  *
  * Bytes are untrusted. The header must be exactly a dict of 'descr', 'fortran_order' and 'shape',
  * and the data must fill the rest exactly. Fortran order, big-endian and object or structured
- * types are refused in words. https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+ * types are refused in words.
+ * https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
  */
 #ifndef DFM_RUNTIME_DATA_NPY_H
 #define DFM_RUNTIME_DATA_NPY_H

@@ -84,7 +84,8 @@ static dfm_status check_end(const data_shard *s, dfm_err *err)
     uint64_t consumed = s->base + (uint64_t)archive_filter_bytes(s->tar, 0);
     uint64_t at = s->file_bytes >= 2 * BLOCK ? s->file_bytes - 2 * BLOCK : 0;
     if (consumed < at) at = consumed;
-    if (s->file_bytes < 2 * BLOCK || s->file_bytes % BLOCK) return bad(s, "it is cut off (no end mark)", err);
+    if (s->file_bytes < 2 * BLOCK || s->file_bytes % BLOCK)
+        return bad(s, "it is cut off (no end mark)", err);
     while (at < s->file_bytes) {
         size_t n = s->file_bytes - at < sizeof buf ? (size_t)(s->file_bytes - at) : sizeof buf;
         ssize_t got = pread(s->fd, buf, n, (off_t)at);
@@ -169,7 +170,8 @@ dfm_status data_shard_next(data_shard *s, data_sample *out, bool *out_end, dfm_e
     members = dfm_new_n(s->sample, data_member, MAX_MEMBERS);
     do {
         if (out->n_members == MAX_MEMBERS)
-            return bad_member(s, s->member, s->pending_offset, "its sample has over 256 members", err);
+            return bad_member(s, s->member, s->pending_offset, "its sample has over 256 members",
+                              err);
         for (uint32_t i = 0; i < out->n_members; i++)
             if (!strcmp(members[i].name, s->member))
                 return bad_member(s, s->member, s->pending_offset, "its sample has it twice", err);

@@ -38,7 +38,7 @@ met_progress met_progress_start(FILE *out, double now)
                           .every = 10, .unit = "samples", .first_time = now, .last_time = now};
 }
 
-/* Seconds per step: the mean so far, then a moving mean; the first step warms up and counts less. */
+/* Seconds per step: the mean so far, then a moving mean; the first step may warm up. */
 static void learn_pace(met_progress *p, uint64_t step, double now)
 {
     if (p->n_updates++ > 0 && step > p->last_step) {
