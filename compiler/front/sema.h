@@ -396,6 +396,8 @@ bool sema_assign_flats(sema *s);                                 /* sema_optim.c
 /* Builds program "step.update" from the `use` statements that sema_train_stmt collected. */
 bool sema_optimizer_programs(sema *s, const ast_node *train);    /* sema_optim.c */
 bool sema_sampler_section(sema *s, const ast_node *sampler);     /* sema_sampler.c */
+/* Is `name` a constant formal of the chosen sampler, which `--set const.NAME=` may give? */
+bool sema_sampler_takes(const sema *s, const char *name);
 /* Published names of all params from the chosen weights section (or none: native names). */
 bool sema_apply_weights(sema *s, const ast_node *weights_or_null);       /* sema_weights.c */
 /* Reads the precision section, or plain "f32" / "bf16" (node NULL, name given). */

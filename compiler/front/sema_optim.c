@@ -424,7 +424,7 @@ static bool check_uses(update *u)
             return false;
         }
         if (kind == USE_UPDATE) u->rule = x;
-        if (x->skip && !formal_named(x->fn.node, "decay")) {
+        if (x->skip && (kind != USE_UPDATE || !formal_named(x->fn.node, "decay"))) {
             sema_error(u->s, E0613, x->node->loc, "`skip` is for an update with a formal `decay`");
             return false;
         }

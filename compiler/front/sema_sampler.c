@@ -19,6 +19,16 @@ static const char *override_of(const sema *s, const char *name)
     return found;
 }
 
+bool sema_sampler_takes(const sema *s, const char *name)
+{
+    for (uint32_t i = 0; s->sampler && i < ast_n(s->sampler->a); i++) {
+        const ast_node *f = ast_at(s->sampler->a, i);
+        if (ast_is(f, AST_FORMAL) && f->a->kind == AST_KIND_CONST && !strcmp(f->text, name))
+            return true;
+    }
+    return false;
+}
+
 static sema_value constant_of_text(sema *s, const char *text)
 {
     char *end;

@@ -18,9 +18,9 @@ block adamw(w: f32[...], g: f32[...], m: f32[...], v: f32[...], step: i32, lr: f
   n = f32(step) + 1
   m = b1 * m + (1 - b1) * g
   v = b2 * v + (1 - b2) * g ^ 2
-  mh = m / (1 - b1 ^ n)
-  vh = v / (1 - b2 ^ n)
-  w = w * (1 - lr * decay) - lr * mh / (sqrt(vh) + eps)
+  c1 = 1 / (1 - b1 ^ n)                 # m and v start at zero: what they lack
+  c2 = 1 / (1 - b2 ^ n)
+  w = w * (1 - lr * decay) - lr * c1 * m / (sqrt(c2 * v) + eps)
   return w, m, v
 }
 
@@ -38,7 +38,7 @@ block clip_norm(g: f32[...], norm: f32, most: const) -> (g: f32[...]) {
 }
 
 ## Exponential average of the weights. While few steps are done a shorter memory is used, so that
-## the start is forgotten: the share kept is at most (1 + step) / (10 + step).
+## the start is forgotten: at the n-th update the share kept is at most (1 + n) / (10 + n).
 block ema(avg: f32[...], w: f32[...], step: i32, decay: const, warm: const = true)
     -> (avg: f32[...]) {
   if warm {
