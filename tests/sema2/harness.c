@@ -113,7 +113,7 @@ const double *h_lookup(void *user, const ir_module *m, const ir_graph *g, ir_val
     uint64_t n = ir_elems(m, op->type);
     if (op->kind == IR_PARAM) {
         const ir_param *p = &m->params.p[op->at->param];
-        if (p->init == IR_INIT_TABLE) return p->table;
+        if (p->init == IR_INIT_TABLE && !find(h, dfm_name_str(m->names, p->path))) return p->table;
         return h_get(h, dfm_name_str(m->names, p->path), n);
     }
     dfm_name name = op->kind == IR_INPUT ? op->at->input.name : op->at->random.name;

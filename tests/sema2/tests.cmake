@@ -6,5 +6,5 @@ if(TARGET dfm_front)
       LIBS dfm_front)
   endforeach()
   dfm_test(sema2_models LABELS numeric SOURCES ${here}/test_models.c ${here}/harness.c
-    LIBS dfm_front)
+    ${here}/../golden/st_file.c LIBS dfm_front PkgConfig::JANSSON)
 endif()
