@@ -130,10 +130,8 @@ typedef enum ir_role {                       /* what an `input` is */
 
 typedef struct ir_input { ir_role role; uint32_t index; dfm_name name; } ir_input;
 typedef struct ir_const { const double *data; uint64_t n; } ir_const;    /* row-major over type */
-/* random: args = at most 4 i32 scalars, the counters of the enclosing loops, outermost first. The
- * loop number of the draw is that of one operand; several are combined as ((l0 * IR_LOOP_STRIDE
- * + l1) * IR_LOOP_STRIDE + l2) ..., modulo 2^32. */
-enum { IR_LOOP_STRIDE = 1 << 16 };
+/* random: args = at most 4 i32 scalars, the counters of the enclosing loops, outermost first,
+ * joined by dfm_draw_loop (runtime/base/philox.h). */
 typedef struct ir_random {
     ir_dist dist;
     uint64_t stream;                         /* hash of section and variable */
@@ -301,7 +299,7 @@ typedef struct ir_module {
     const char *train, *sampler, *variant, *precision;
     const char *weights_folder;              /* of published weights: "transformer"; or NULL */
     bool weights_strict;                     /* names in a weights file that nothing takes: error */
-    const char *data_path;                   /* default of data.path for the train section, or NULL */
+    const char *data_path;                   /* default of data.path, or NULL */
     ir_dim batch;                            /* first dim of every data field, or of the model */
     struct ir_intern *intern;                /* hash tables behind types and ixs */
 } ir_module;
@@ -430,7 +428,7 @@ const ir_const *ir_const_of(const ir_graph *g, ir_val v);
 ir_type ir_type_at(const ir_graph *g, ir_val v);
 
 /* -- ir_text.c: what is printed can be read back ---------------------------------------------- */
-void ir_print(dfm_sb *out, const ir_module *m);                  /* dims, params, graphs, programs */
+void ir_print(dfm_sb *out, const ir_module *m);
 void ir_print_graph(dfm_sb *out, const ir_module *m, const ir_graph *g);
 void ir_print_op(dfm_sb *out, const ir_module *m, const ir_graph *g, ir_val v);
 void ir_print_type(dfm_sb *out, const ir_module *m, ir_type t);

@@ -159,7 +159,8 @@ static void eval_map(const ir_module *m, const ir_graph *g, const ir_op *op,
     int64_t stride[3][WALK_RANK] = {{0}}, off[3] = {0};
     walk w = {.n = op->n_args, .stride = stride, .off = off};
     walk_over(m, &w, t);
-    for (uint32_t k = 0; k < op->n_args; k++) ir_strides_over(m, arg_type(m, g, op, k), t, stride[k]);
+    for (uint32_t k = 0; k < op->n_args; k++)
+        ir_strides_over(m, arg_type(m, g, op, k), t, stride[k]);
     ir_fn fn = op->at->fn;
     dfm_dtype od = arg_type(m, g, op, op->n_args == 3 ? 1 : 0)->dtype;
     uint64_t n = ir_elems(m, op->type);
@@ -395,6 +396,7 @@ void ir_eval_op(const ir_module *m, const ir_graph *g, const ir_op *op, const do
                 double *out)
 {
     uint64_t n = ir_elems(m, op->type);
+    dfm_dtype dt = ir_type_of(m, op->type)->dtype;
     switch (op->kind) {
     case IR_CONST: memcpy(out, op->at->cst.data, n * sizeof *out); return;
     case IR_IOTA:
@@ -402,7 +404,7 @@ void ir_eval_op(const ir_module *m, const ir_graph *g, const ir_op *op, const do
         return;
     case IR_MAP: eval_map(m, g, op, args, out); return;
     case IR_CAST:
-        for (uint64_t i = 0; i < n; i++) out[i] = cast_one(ir_type_of(m, op->type)->dtype, args[0][i]);
+        for (uint64_t i = 0; i < n; i++) out[i] = cast_one(dt, args[0][i]);
         return;
     case IR_STOP_GRAD: memcpy(out, args[0], n * sizeof *out); return;
     case IR_VIEW: ir_eval_view(m, g, op, args[0], out); return;

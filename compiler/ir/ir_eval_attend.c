@@ -90,7 +90,8 @@ static void scores(const attention *a, const tensor *q, const tensor *k, const t
     const double *qr = q->p + base(a, q) + i * q->token, *k0 = k->p + base(a, k);
     for (int64_t j = 0; j < a->n_k; j++) {
         double dot = 0;
-        for (int64_t f = 0; f < a->n_f; f++) dot += qr[f * q->last] * k0[j * k->token + f * k->last];
+        for (int64_t f = 0; f < a->n_f; f++)
+            dot += qr[f * q->last] * k0[j * k->token + f * k->last];
         s[j] = sees(a, mask, i, j) ? dot * a->at->scale : -INFINITY;
     }
 }

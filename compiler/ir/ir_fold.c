@@ -40,7 +40,10 @@ static bool is_fn(const mapping *p, ir_val v, ir_fn fn)
     const ir_op *op = ir_op_of(p->b->g, v);
     return op->kind == IR_MAP && op->at->fn == fn;
 }
-static ir_val arg_of(const mapping *p, ir_val v, uint32_t k) { return ir_op_of(p->b->g, v)->args[k]; }
+static ir_val arg_of(const mapping *p, ir_val v, uint32_t k)
+{
+    return ir_op_of(p->b->g, v)->args[k];
+}
 
 static ir_val fit(const mapping *p, ir_val v) { return ir_fit(p->b, v, p->t); }
 static ir_val one(const mapping *p, ir_fn fn, ir_val v) { return fit(p, ir_map1(p->b, fn, v)); }

@@ -77,7 +77,7 @@ static const double *draw_all(const frame *f, const ir_op *op)
         inner *= (uint64_t)ir_extent(m, t->dims[i]);
     if (where >= 0) samples = (uint64_t)ir_extent(m, at->sample);
     for (uint32_t k = 0; k < op->n_args; k++)
-        loop = loop * IR_LOOP_STRIDE + (uint32_t)(int64_t)f->vals[op->args[k].i].p[0];
+        loop = dfm_draw_loop(loop, (uint32_t)(int64_t)f->vals[op->args[k].i].p[0]);
     dfm_draw_key(f->r->env->seed, at->stream, key);
     double *out = dfm_new_n(f->a, double, n);
     for (uint64_t i = 0; i < n; i++) {

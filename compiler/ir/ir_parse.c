@@ -61,6 +61,18 @@ static void resolve_factors(ir_parser *p, const factors *f)
     }
 }
 
+/* ", key=" if it is the next key of the header. */
+static bool optional_key(ir_parser *p, const char *key)
+{
+    size_t n = strlen(key);
+    const char *s = p->p;
+    if (!ir_at(p, ",")) return false;
+    while (s < p->end && *s == ' ') s++;
+    if ((size_t)(p->end - s) <= n || memcmp(s, key, n) != 0 || s[n] != '=') return false;
+    ir_key(p, key, false);
+    return true;
+}
+
 static void parse_header(ir_parser *p)
 {
     const char **fields[] = {&p->m->model, &p->m->train, &p->m->sampler, &p->m->variant,
@@ -72,6 +84,10 @@ static void parse_header(ir_parser *p)
         ir_key(p, keys[i], i == 0);
         *fields[i] = ir_take_string(p);
     }
+    if (optional_key(p, "weights")) p->m->weights_folder = ir_take_string(p);
+    ir_key(p, "strict", false);
+    p->m->weights_strict = ir_take_flag(p);
+    if (optional_key(p, "data")) p->m->data_path = ir_take_string(p);
     ir_key(p, "batch", false);
 }
 
@@ -289,7 +305,8 @@ dfm_status ir_parse(dfm_arena *a, dfm_names *names, const char *text, size_t n, 
                     dfm_err *err)
 {
     dfm_err own = {0};
-    ir_parser p = {.a = a, .names = names, .m = ir_module_create(a, names), .err = err ? err : &own};
+    ir_module *m = ir_module_create(a, names);
+    ir_parser p = {.a = a, .names = names, .m = m, .err = err ? err : &own};
     *out = NULL;
     if (n > UINT32_MAX / 2) return dfm_fail(p.err, DFM_BAD_DATA, "the text is too long");
     ir_lex_start(&p, text, n);

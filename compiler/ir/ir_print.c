@@ -7,8 +7,9 @@
 
 const char *const ir_role_names[] = {"none", "body", "formal", "data", "scalar", "state", NULL};
 const char *const ir_dist_names[] = {"none", "uniform", "normal", "randint", NULL};
-const char *const ir_init_names[] = {"none",   "zeros",          "ones",         "constant", "normal",
-                                     "uniform", "xavier_uniform", "trunc_normal", "table",    NULL};
+const char *const ir_init_names[] = {"none",    "zeros",          "ones",
+                                     "constant", "normal",        "uniform",
+                                     "xavier_uniform", "trunc_normal", "table", NULL};
 const char *const ir_target_names[] = {"none", "output", "grad", "state", "param", NULL};
 
 /* -- names, numbers, types ------------------------------------------------------------------- */
@@ -356,7 +357,8 @@ static void put_tables(dfm_sb *out, const ir_module *m)
         const ir_flat *f = &m->flats.p[i];
         dfm_sb_puts(out, "flat ");
         put_name(out, m, f->name);
-        dfm_sb_printf(out, " {dtype=%s, trainable=%d, dim=", dfm_dtype_name(f->dtype), f->trainable);
+        dfm_sb_printf(out, " {dtype=%s, trainable=%d, dim=", dfm_dtype_name(f->dtype),
+                      f->trainable);
         put_dim(out, m, f->dim);
         dfm_sb_printf(out, ", elems=%" PRIu64 "}\n", f->n_elems);
     }
@@ -415,6 +417,32 @@ static void visit(ordering *o, uint32_t graph)
     o->order[o->n++] = graph;
 }
 
+static void put_header(dfm_sb *out, const ir_module *m)
+{
+    const char *names[] = {"model", m->model, "train", m->train, "sampler", m->sampler,
+                           "variant", m->variant, "precision", m->precision};
+    dfm_sb_puts(out, "module {");
+    for (uint32_t i = 0; i < DFM_LEN(names); i += 2) {
+        dfm_sb_printf(out, "%s=", names[i]);
+        put_quoted(out, names[i + 1] ? names[i + 1] : "");
+        dfm_sb_puts(out, ", ");
+    }
+    if (m->weights_folder) {
+        dfm_sb_puts(out, "weights=");
+        put_quoted(out, m->weights_folder);
+        dfm_sb_puts(out, ", ");
+    }
+    dfm_sb_printf(out, "strict=%d, ", m->weights_strict);
+    if (m->data_path) {
+        dfm_sb_puts(out, "data=");
+        put_quoted(out, m->data_path);
+        dfm_sb_puts(out, ", ");
+    }
+    dfm_sb_puts(out, "batch=");
+    put_dim(out, m, m->batch);
+    dfm_sb_puts(out, "}\n");
+}
+
 void ir_print(dfm_sb *out, const ir_module *m)
 {
     dfm_arena *a = dfm_arena_create("ir_print");
@@ -432,17 +460,7 @@ void ir_print(dfm_sb *out, const ir_module *m)
         for (uint32_t i = 1; i < m->graphs.n; i++) visit(&o, i);
     }
     for (uint32_t k = 0; k < o.n; k++) number[o.order[k]] = k + 1;
-    const char *names[] = {"model", m->model, "train", m->train, "sampler", m->sampler,
-                           "variant", m->variant, "precision", m->precision};
-    dfm_sb_puts(out, "module {");
-    for (uint32_t i = 0; i < DFM_LEN(names); i += 2) {
-        dfm_sb_printf(out, "%s=", names[i]);
-        put_quoted(out, names[i + 1] ? names[i + 1] : "");
-        dfm_sb_puts(out, ", ");
-    }
-    dfm_sb_puts(out, "batch=");
-    put_dim(out, m, m->batch);
-    dfm_sb_puts(out, "}\n");
+    put_header(out, m);
     for (uint32_t i = 1; i < m->dims.n; i++) put_dim_line(out, m, (ir_dim){i});
     put_tables(out, m);
     for (uint32_t k = 0; k < o.n; k++)

@@ -1,6 +1,7 @@
 /* ir_text.h - what printer and parser of the graph IR share: the names of enum members.
  *
- *     module {model="dit", train="flow", sampler="", variant="", precision="", batch=B}
+ *     module {model="dit", train="flow", sampler="", variant="", precision="",
+ *             strict=0, batch=B}
  *     dim B = 8
  *     dim S = 16 = Gy * Gx
  *     dim D' = 96 alias D

@@ -35,7 +35,8 @@ bool ir_valid_type(const ir_module *m, ir_type t)
     for (uint32_t i = 0; i < ti->n_members; i++) {
         ir_type member = ti->members[i];
         if (!member.i || member.i >= m->types.n) return false;
-        if (ir_type_of(m, member)->is_tuple || !valid_tensor(m, ir_type_of(m, member))) return false;
+        const ir_type_info *t = ir_type_of(m, member);
+        if (t->is_tuple || !valid_tensor(m, t)) return false;
     }
     return true;
 }
@@ -254,7 +255,8 @@ static bool inside(const ir_check *c, ir_ix x, int64_t extent)
     if (lo >= 0 && hi < extent) return true;
     for (int i = 0; i < t->rank; i++) {
         bool used = ir_ix_uses(c->m, x, t->dims[i]);
-        for (uint32_t k = 0; k < v->n_conds; k++) used |= ir_ix_uses(c->m, v->guard[k].e, t->dims[i]);
+        for (uint32_t k = 0; k < v->n_conds; k++)
+            used |= ir_ix_uses(c->m, v->guard[k].e, t->dims[i]);
         if (!used) continue;
         dims[n++] = t->dims[i];
         tries = ir_sat_mul(tries, ir_extent(c->m, t->dims[i]));

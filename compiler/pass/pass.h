@@ -14,7 +14,7 @@
 #include "compiler/ir/ir.h"
 
 typedef struct pass_options {
-    bool drop_stop_grad;                     /* simplify: after differentiation it is the identity */
+    bool drop_stop_grad;                     /* simplify: the identity, once differentiated */
 } pass_options;
 
 typedef struct pass_ctx {

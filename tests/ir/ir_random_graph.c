@@ -16,7 +16,10 @@ world world_make(void)
     return w;
 }
 
-void world_free(world *w) { dfm_arena_destroy(w->a); }
+void world_free(world *w)
+{
+    dfm_arena_destroy(w->a);
+}
 
 ir_dim dim(world *w, const char *name, int64_t extent)
 {
@@ -38,7 +41,10 @@ ir_val input(world *w, const char *name, ir_type t)
     return ir_input_new(&w->b, t, IR_ROLE_FORMAL, w->b.g->inputs.n, name);
 }
 
-ir_val scalar(world *w, double x) { return ir_scalar(&w->b, DFM_F32, x); }
+ir_val scalar(world *w, double x)
+{
+    return ir_scalar(&w->b, DFM_F32, x);
+}
 
 uint32_t roll(uint64_t *s)
 {
@@ -69,19 +75,25 @@ static double *values(const ir_module *m, const char *name, ir_type t)
     return out;
 }
 
-double *value_of(world *w, const char *name, ir_type t) { return values(w->m, name, t); }
+double *value_of(world *w, const char *name, ir_type t)
+{
+    return values(w->m, name, t);
+}
 
 static const double *random_values(void *user, const ir_module *m, const ir_graph *g, ir_val v)
 {
     const ir_op *op = ir_op_of(g, v);
     if (op->kind == IR_RANDOM) return NULL;
     const char *name = op->kind == IR_PARAM
-        ? dfm_name_str(m->names, m->params.p[op->at->param].path)
-        : dfm_name_str(m->names, op->at->input.name);
+                           ? dfm_name_str(m->names, m->params.p[op->at->param].path)
+                           : dfm_name_str(m->names, op->at->input.name);
     return values(m, name, op->type);
 }
 
-ir_env random_env(void) { return (ir_env){.seed = 7, .step = 3, .lookup = random_values}; }
+ir_env random_env(void)
+{
+    return (ir_env){.seed = 7, .step = 3, .lookup = random_values};
+}
 
 const double **run(world *w, const ir_graph *g)
 {
@@ -126,7 +138,7 @@ typedef struct gen {
     ir_builder *b;
     uint64_t *s;
     ir_dim dims[6];
-    DFM_VEC(ir_val) vals;                    /* tensors made so far */
+    DFM_VEC(ir_val) vals; /* tensors made so far */
 } gen;
 
 static const ir_type_info *type_of(gen *x, ir_val v)
@@ -161,30 +173,36 @@ static ir_type random_type(gen *x, dfm_dtype dt)
     return ir_tensor(x->w->m, dt, dims, n);
 }
 
-static bool fits(gen *x, ir_type t) { return ir_elems(x->w->m, t) <= 3000; }
+static bool fits(gen *x, ir_type t)
+{
+    return ir_elems(x->w->m, t) <= 3000;
+}
 
 static ir_val gen_map(gen *x)
 {
-    static const ir_fn safe[] = {IR_FN_NEG, IR_FN_ABS, IR_FN_SIGN, IR_FN_TANH, IR_FN_ERF,
-        IR_FN_SIGMOID, IR_FN_SIN, IR_FN_COS, IR_FN_FLOOR, IR_FN_ADD, IR_FN_SUB, IR_FN_MUL,
-        IR_FN_MIN, IR_FN_MAX, IR_FN_LT, IR_FN_LE, IR_FN_AND, IR_FN_OR, IR_FN_NOT, IR_FN_SELECT,
-        IR_FN_DIV, IR_FN_MOD};
+    static const ir_fn safe[] = {IR_FN_NEG,     IR_FN_ABS, IR_FN_SIGN, IR_FN_TANH,  IR_FN_ERF,
+                                 IR_FN_SIGMOID, IR_FN_SIN, IR_FN_COS,  IR_FN_FLOOR, IR_FN_ADD,
+                                 IR_FN_SUB,     IR_FN_MUL, IR_FN_MIN,  IR_FN_MAX,   IR_FN_LT,
+                                 IR_FN_LE,      IR_FN_AND, IR_FN_OR,   IR_FN_NOT,   IR_FN_SELECT,
+                                 IR_FN_DIV,     IR_FN_MOD};
     ir_fn fn = safe[roll(x->s) % DFM_LEN(safe)];
-    char cls = ir_fn_class_of(fn) == IR_LOGIC ? 'b'
-        : ir_fn_class_of(fn) != IR_FLOAT && roll(x->s) % 3 == 0 ? 'i' : 'f';
+    char cls = ir_fn_class_of(fn) == IR_LOGIC                          ? 'b'
+               : ir_fn_class_of(fn) != IR_FLOAT && roll(x->s) % 3 == 0 ? 'i'
+                                                                       : 'f';
     bool divides = fn == IR_FN_DIV || fn == IR_FN_MOD;
     ir_val a[3] = {pick(x, cls), pick(x, cls), pick(x, cls)};
     uint32_t n = ir_fn_arity(fn);
     if (fn == IR_FN_SELECT) a[0] = pick(x, 'b');
-    if (divides)                             /* by a constant: quotients stay away from zero */
+    if (divides) /* by a constant: quotients stay away from zero */
         a[1] = ir_scalar(x->b, cls == 'i' ? DFM_I32 : DFM_F32, (double)roll_in(x->s, 1, 5));
     for (uint32_t k = 0; k < n; k++)
         if (!a[k].i) return (ir_val){0};
     uint64_t elems = 1;
     for (uint32_t k = 0; k < n; k++) elems *= ir_elems(x->w->m, ir_type_at(x->b->g, a[k]));
     if (elems > 200000) return (ir_val){0};
-    ir_val v = n == 1 ? ir_map1(x->b, fn, a[0]) : n == 2 ? ir_map2(x->b, fn, a[0], a[1])
-                                                         : ir_map3(x->b, fn, a[0], a[1], a[2]);
+    ir_val v = n == 1   ? ir_map1(x->b, fn, a[0])
+               : n == 2 ? ir_map2(x->b, fn, a[0], a[1])
+                        : ir_map3(x->b, fn, a[0], a[1], a[2]);
     return fits(x, ir_type_at(x->b->g, v)) ? v : (ir_val){0};
 }
 
@@ -259,7 +277,7 @@ static ir_val gen_rows(gen *x)
     if (!table.i || !index.i || !type_of(x, table)->rank) return (ir_val){0};
     ir_dim d = type_of(x, table)->dims[roll(x->s) % type_of(x, table)->rank];
     uint64_t n = ir_elems(x->w->m, ir_type_at(x->b->g, table))
-        * ir_elems(x->w->m, ir_type_at(x->b->g, index));
+                 * ir_elems(x->w->m, ir_type_at(x->b->g, index));
     if (n > 3000) return (ir_val){0};
     ir_val rows = ir_gather_rows(x->b, table, d, index);
     if (roll(x->s) % 2) return rows;
@@ -276,8 +294,12 @@ static ir_val gen_cast(gen *x)
 static ir_val gen_op(gen *x)
 {
     switch (roll(x->s) % 10) {
-    case 0: case 1: case 2: case 3: return gen_map(x);
-    case 4: case 5: return gen_view(x);
+    case 0:
+    case 1:
+    case 2:
+    case 3: return gen_map(x);
+    case 4:
+    case 5: return gen_view(x);
     case 6: return gen_reduce(x);
     case 7: return gen_contract(x);
     case 8: return gen_rows(x);
@@ -292,9 +314,12 @@ static void gen_leaves(gen *x)
         ir_type t = random_type(x, dts[i]);
         keep(x, ir_input_new(x->b, t, IR_ROLE_FORMAL, i, dfm_fmt(x->w->a, "in%u", i)));
     }
-    static const struct { const char *name; dfm_dtype dt; } constants[] = {
-        {"k0", DFM_F32}, {"k1", DFM_F32}, {"k-1", DFM_F32}, {"k2", DFM_BF16}, {"k1", DFM_BOOL},
-        {"k0", DFM_I32}, {"k3", DFM_I32}, {"k-0.5", DFM_F32},
+    static const struct {
+        const char *name;
+        dfm_dtype dt;
+    } constants[] = {
+        {"k0", DFM_F32},  {"k1", DFM_F32}, {"k-1", DFM_F32}, {"k2", DFM_BF16},
+        {"k1", DFM_BOOL}, {"k0", DFM_I32}, {"k3", DFM_I32},  {"k-0.5", DFM_F32},
     };
     for (uint32_t i = 0; i < DFM_LEN(constants); i++)
         keep(x, ir_input_new(x->b, ir_tensor(x->w->m, constants[i].dt, NULL, 0), IR_ROLE_FORMAL,
@@ -320,8 +345,7 @@ static ir_val gen_scan(gen *x)
     at.loop = type_of(x, xs)->dims[0];
     ir_type tc = ir_type_at(x->b->g, carry), tx = ir_type_at(x->b->g, xs);
     if (ir_dim_at(x->w->m, tc, at.loop) >= 0) return (ir_val){0};
-    ir_builder b = {.m = x->w->m,
-                    .g = ir_graph_create(x->w->m, "body", &at.body)};
+    ir_builder b = {.m = x->w->m, .g = ir_graph_create(x->w->m, "body", &at.body)};
     ir_val f[6];
     f[0] = ir_input_new(&b, ir_tensor(x->w->m, DFM_I32, NULL, 0), IR_ROLE_BODY, 0, "iter");
     f[1] = ir_input_new(&b, tc, IR_ROLE_BODY, 1, "c");
@@ -333,8 +357,9 @@ static ir_val gen_scan(gen *x)
     ir_val k = ir_reduce_over(&b, IR_RED_SUM, f[4], all.dims, all.rank);
     all = *ir_type_of(x->w->m, ir_type_at(b.g, f[3]));
     ir_val s = ir_reduce_over(&b, IR_RED_SUM, f[3], all.dims, all.rank);
-    ir_val step = ir_map1(&b, IR_FN_TANH, ir_map2(&b, IR_FN_ADD, ir_map2(&b, IR_FN_MUL, s, k),
-                                                  ir_cast(&b, f[0], DFM_F32)));
+    ir_val step =
+        ir_map1(&b, IR_FN_TANH,
+                ir_map2(&b, IR_FN_ADD, ir_map2(&b, IR_FN_MUL, s, k), ir_cast(&b, f[0], DFM_F32)));
     ir_val next = ir_map2(&b, IR_FN_ADD, ir_map2(&b, IR_FN_SUB, f[1], step), f[5]);
     ir_result_add(&b, ir_cast(&b, next, ir_type_of(x->w->m, tc)->dtype), "c");
     ir_result_add(&b, f[2], "idle");

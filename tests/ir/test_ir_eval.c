@@ -13,22 +13,50 @@ static void near(double got, double want)
 
 static void functions(void **state)
 {
-    static const struct { ir_fn fn; double a, b, c, want; } t[] = {
-        {IR_FN_NEG, 2, 0, 0, -2}, {IR_FN_ABS, -3, 0, 0, 3}, {IR_FN_SIGN, -0.5, 0, 0, -1},
-        {IR_FN_SIGN, 0, 0, 0, 0}, {IR_FN_FLOOR, -1.5, 0, 0, -2}, {IR_FN_CEIL, -1.5, 0, 0, -1},
-        {IR_FN_ROUND, 2.5, 0, 0, 2}, {IR_FN_ROUND, 3.5, 0, 0, 4}, {IR_FN_EXP, 1, 0, 0, 2.718281828459045},
-        {IR_FN_EXPM1, 1e-9, 0, 0, 1.0000000005e-9}, {IR_FN_LOG, 2, 0, 0, 0.6931471805599453},
-        {IR_FN_LOG1P, 1e-9, 0, 0, 9.999999995e-10}, {IR_FN_SQRT, 9, 0, 0, 3}, {IR_FN_RSQRT, 4, 0, 0, 0.5},
-        {IR_FN_RECIP, 8, 0, 0, 0.125}, {IR_FN_SIN, 0.5, 0, 0, 0.479425538604203},
-        {IR_FN_COS, 0.5, 0, 0, 0.8775825618903728}, {IR_FN_TANH, 0.5, 0, 0, 0.46211715726000973},
-        {IR_FN_ERF, 0.5, 0, 0, 0.5204998778130465}, {IR_FN_SIGMOID, -800, 0, 0, 0},
-        {IR_FN_SIGMOID, 800, 0, 0, 1}, {IR_FN_SIGMOID, 1, 0, 0, 0.7310585786300049},
-        {IR_FN_NOT, 1, 0, 0, 0}, {IR_FN_ADD, 2, 3, 0, 5}, {IR_FN_SUB, 2, 3, 0, -1},
-        {IR_FN_MUL, 2, 3, 0, 6}, {IR_FN_DIV, 3, 2, 0, 1.5}, {IR_FN_MOD, -1, 3, 0, 2},
-        {IR_FN_MOD, 5.5, -2, 0, -0.5}, {IR_FN_POW, 2, 10, 0, 1024}, {IR_FN_MIN, 2, 3, 0, 2},
-        {IR_FN_MAX, 2, 3, 0, 3}, {IR_FN_LT, 2, 2, 0, 0}, {IR_FN_LE, 2, 2, 0, 1},
-        {IR_FN_EQ, 2, 2, 0, 1}, {IR_FN_NE, 2, 2, 0, 0}, {IR_FN_AND, 1, 0, 0, 0},
-        {IR_FN_OR, 1, 0, 0, 1}, {IR_FN_SELECT, 1, 5, 6, 5}, {IR_FN_SELECT, 0, 5, 6, 6},
+    static const struct {
+        ir_fn fn;
+        double a, b, c, want;
+    } t[] = {
+        {IR_FN_NEG, 2, 0, 0, -2},
+        {IR_FN_ABS, -3, 0, 0, 3},
+        {IR_FN_SIGN, -0.5, 0, 0, -1},
+        {IR_FN_SIGN, 0, 0, 0, 0},
+        {IR_FN_FLOOR, -1.5, 0, 0, -2},
+        {IR_FN_CEIL, -1.5, 0, 0, -1},
+        {IR_FN_ROUND, 2.5, 0, 0, 2},
+        {IR_FN_ROUND, 3.5, 0, 0, 4},
+        {IR_FN_EXP, 1, 0, 0, 2.718281828459045},
+        {IR_FN_EXPM1, 1e-9, 0, 0, 1.0000000005e-9},
+        {IR_FN_LOG, 2, 0, 0, 0.6931471805599453},
+        {IR_FN_LOG1P, 1e-9, 0, 0, 9.999999995e-10},
+        {IR_FN_SQRT, 9, 0, 0, 3},
+        {IR_FN_RSQRT, 4, 0, 0, 0.5},
+        {IR_FN_RECIP, 8, 0, 0, 0.125},
+        {IR_FN_SIN, 0.5, 0, 0, 0.479425538604203},
+        {IR_FN_COS, 0.5, 0, 0, 0.8775825618903728},
+        {IR_FN_TANH, 0.5, 0, 0, 0.46211715726000973},
+        {IR_FN_ERF, 0.5, 0, 0, 0.5204998778130465},
+        {IR_FN_SIGMOID, -800, 0, 0, 0},
+        {IR_FN_SIGMOID, 800, 0, 0, 1},
+        {IR_FN_SIGMOID, 1, 0, 0, 0.7310585786300049},
+        {IR_FN_NOT, 1, 0, 0, 0},
+        {IR_FN_ADD, 2, 3, 0, 5},
+        {IR_FN_SUB, 2, 3, 0, -1},
+        {IR_FN_MUL, 2, 3, 0, 6},
+        {IR_FN_DIV, 3, 2, 0, 1.5},
+        {IR_FN_MOD, -1, 3, 0, 2},
+        {IR_FN_MOD, 5.5, -2, 0, -0.5},
+        {IR_FN_POW, 2, 10, 0, 1024},
+        {IR_FN_MIN, 2, 3, 0, 2},
+        {IR_FN_MAX, 2, 3, 0, 3},
+        {IR_FN_LT, 2, 2, 0, 0},
+        {IR_FN_LE, 2, 2, 0, 1},
+        {IR_FN_EQ, 2, 2, 0, 1},
+        {IR_FN_NE, 2, 2, 0, 0},
+        {IR_FN_AND, 1, 0, 0, 0},
+        {IR_FN_OR, 1, 0, 0, 1},
+        {IR_FN_SELECT, 1, 5, 6, 5},
+        {IR_FN_SELECT, 0, 5, 6, 6},
     };
     bool seen[IR_FN_COUNT] = {0};
     for (size_t i = 0; i < DFM_LEN(t); i++) {
@@ -51,19 +79,31 @@ static void plain_ops(void **state)
     ir_builder *b = &w.b;
     enum { A = 3, C = 4, K = 5 };
     ir_dim a = dim(&w, "A", A), c = dim(&w, "C", C), k = dim(&w, "K", K);
-    ir_val x = input(&w, "x", tensor(&w, DFM_F32, 2, a, c)), y = input(&w, "y", tensor(&w, DFM_F32, 2, c, k));
-    ir_val i = input(&w, "i", tensor(&w, DFM_I32, 2, a, k)), z = input(&w, "z", tensor(&w, DFM_F32, 1, k));
-    ir_val far = ir_map2(b, IR_FN_SUB, ir_map2(b, IR_FN_MUL, i, ir_scalar(b, DFM_I32, 3)), ir_scalar(b, DFM_I32, 2));
+    ir_val x = input(&w, "x", tensor(&w, DFM_F32, 2, a, c)),
+           y = input(&w, "y", tensor(&w, DFM_F32, 2, c, k));
+    ir_val i = input(&w, "i", tensor(&w, DFM_I32, 2, a, k)),
+           z = input(&w, "z", tensor(&w, DFM_F32, 1, k));
+    ir_val far = ir_map2(b, IR_FN_SUB, ir_map2(b, IR_FN_MUL, i, ir_scalar(b, DFM_I32, 3)),
+                         ir_scalar(b, DFM_I32, 2));
     ir_val rows = ir_gather_rows(b, x, c, far);
     ir_val outs[] = {
-        ir_map2(b, IR_FN_MUL, x, y), ir_reduce_over(b, IR_RED_SUM, x, &a, 1),
-        ir_reduce_over(b, IR_RED_MAX, x, (ir_dim[]){c, a}, 2), ir_reduce_over(b, IR_RED_PROD, x, &c, 1),
+        ir_map2(b, IR_FN_MUL, x, y),
+        ir_reduce_over(b, IR_RED_SUM, x, &a, 1),
+        ir_reduce_over(b, IR_RED_MAX, x, (ir_dim[]){c, a}, 2),
+        ir_reduce_over(b, IR_RED_PROD, x, &c, 1),
         ir_reduce_over(b, IR_RED_ARGMAX, x, &c, 1),
         ir_contract_over(b, x, y, (ir_pair[]){{c, c}}, 1, tensor(&w, DFM_F32, 2, k, a)),
-        rows, ir_scatter_add_rows(b, far, rows, c, tensor(&w, DFM_F32, 2, a, c)),
-        ir_cast(b, x, DFM_I32), ir_cast(b, x, DFM_BF16),
-        ir_contract_over(b, ir_map2(b, IR_FN_MUL, y, x), z, (ir_pair[]){{k, k}}, 1, tensor(&w, DFM_F32, 2, a, c)),
-        ir_reduce_over(b, IR_RED_MIN, x, &a, 1), x, y, i, z,
+        rows,
+        ir_scatter_add_rows(b, far, rows, c, tensor(&w, DFM_F32, 2, a, c)),
+        ir_cast(b, x, DFM_I32),
+        ir_cast(b, x, DFM_BF16),
+        ir_contract_over(b, ir_map2(b, IR_FN_MUL, y, x), z, (ir_pair[]){{k, k}}, 1,
+                         tensor(&w, DFM_F32, 2, a, c)),
+        ir_reduce_over(b, IR_RED_MIN, x, &a, 1),
+        x,
+        y,
+        i,
+        z,
     };
     for (uint32_t n = 0; n < DFM_LEN(outs); n++) ir_result_add(b, outs[n], "r");
     const double **r = run(&w, w.g), *X = r[12], *Y = r[13], *I = r[14], *Z = r[15];
@@ -81,7 +121,8 @@ static void plain_ops(void **state)
             }
             near(r[10][ia * C + ic], dot);
             near(r[8][ia * C + ic], trunc(X[ia * C + ic]));
-            near(r[9][ia * C + ic], (double)dfm_bf16_to_f32(dfm_f32_to_bf16((float)X[ia * C + ic])));
+            near(r[9][ia * C + ic],
+                 (double)dfm_bf16_to_f32(dfm_f32_to_bf16((float)X[ia * C + ic])));
         }
         near(r[3][ia], prod);
         near(r[4][ia], arg);
@@ -112,11 +153,17 @@ static void views(void **state)
     ir_module *m = w.m;
     ir_dim r = dim(&w, "R", 3), s = dim(&w, "S", 12), t = dim(&w, "T", 12);
     ir_val x = input(&w, "x", tensor(&w, DFM_F32, 2, r, t));
-    ir_ix q = ir_ix_div(m, ir_ix_var(m, s), 4), p = ir_ix_add(m, ir_ix_var(m, s), ir_ix_const(m, -1));
+    ir_ix q = ir_ix_div(m, ir_ix_var(m, s), 4),
+          p = ir_ix_add(m, ir_ix_var(m, s), ir_ix_const(m, -1));
     ir_cond c = {ir_ix_mod(m, ir_ix_var(m, s), 4), 1, 100};
-    ir_result_add(&w.b, ir_view_of(&w.b, x, tensor(&w, DFM_F32, 1, s), (ir_ix[]){q, p}, &c, 1, 9), "v");
-    ir_ix far = ir_ix_clamp(m, ir_ix_add(m, ir_ix_mul(m, ir_ix_var(m, s), 2), ir_ix_const(m, -5)), 0, 11);
-    ir_result_add(&w.b, ir_view_of(&w.b, x, tensor(&w, DFM_F32, 2, s, r), (ir_ix[]){ir_ix_var(m, r), far}, NULL, 0, 0), "c");
+    ir_result_add(&w.b, ir_view_of(&w.b, x, tensor(&w, DFM_F32, 1, s), (ir_ix[]){q, p}, &c, 1, 9),
+                  "v");
+    ir_ix far =
+        ir_ix_clamp(m, ir_ix_add(m, ir_ix_mul(m, ir_ix_var(m, s), 2), ir_ix_const(m, -5)), 0, 11);
+    ir_result_add(&w.b,
+                  ir_view_of(&w.b, x, tensor(&w, DFM_F32, 2, s, r), (ir_ix[]){ir_ix_var(m, r), far},
+                             NULL, 0, 0),
+                  "c");
     ir_result_add(&w.b, x, "x");
     const double **out = run(&w, w.g);
     for (int i = 0; i < 12; i++) {
@@ -131,11 +178,12 @@ static void views(void **state)
  * gradient against central differences of sum(o * w). */
 enum { B = 2, Q = 3, K = 4, H = 2, F = 3, V = 2 };
 
-typedef struct heads {                       /* q [Q,B,F,H]  k [B,K,H,F]  v [H,V,K]  mask [B,K] */
+typedef struct heads { /* q [Q,B,F,H]  k [B,K,H,F]  v [H,V,K]  mask [B,K] */
     double q[Q * B * F * H], k[B * K * H * F], v[H * V * K], mask[B * K], w[B * Q * H * V];
 } heads;
 
-static double attention(const heads *x, bool causal, int window, double scale, double *o, double *lse)
+static double attention(const heads *x, bool causal, int window, double scale, double *o,
+                        double *lse)
 {
     double total = 0;
     for (int b = 0; b < B; b++)
@@ -145,16 +193,18 @@ static double attention(const heads *x, bool causal, int window, double scale, d
                 for (int k = 0; k < K; k++) {
                     double dot = 0;
                     for (int f = 0; f < F; f++)
-                        dot += x->q[((q * B + b) * F + f) * H + h] * x->k[((b * K + k) * H + h) * F + f];
+                        dot += x->q[((q * B + b) * F + f) * H + h]
+                               * x->k[((b * K + k) * H + h) * F + f];
                     bool seen = x->mask[b * K + k] != 0 && (!causal || k <= q)
-                        && (!window || abs(q - k) <= window);
+                                && (!window || abs(q - k) <= window);
                     s[k] = seen ? exp(scale * dot) : 0;
                     z += s[k];
                 }
                 if (lse) lse[(q * B + b) * H + h] = log(z);
                 for (int v = 0; v < V; v++) {
                     double acc = 0;
-                    for (int k = 0; k < K && z > 0; k++) acc += s[k] / z * x->v[(h * V + v) * K + k];
+                    for (int k = 0; k < K && z > 0; k++)
+                        acc += s[k] / z * x->v[(h * V + v) * K + k];
                     if (o) o[((q * B + b) * V + v) * H + h] = acc;
                     total += acc * x->w[((q * B + b) * V + v) * H + h];
                 }
@@ -177,14 +227,22 @@ static void attend_case(bool causal, int window, bool masked)
     heads x;
     uint64_t seed = 9;
     double *all = (double *)&x;
-    for (size_t i = 0; i < sizeof x / sizeof *all; i++) all[i] = (double)roll_in(&seed, -100, 100) / 60;
-    for (int i = 0; i < B * K; i++) x.mask[i] = !masked || (i % 3 != 1 && i < K);    /* batch 1: none */
+    for (size_t i = 0; i < sizeof x / sizeof *all; i++)
+        all[i] = (double)roll_in(&seed, -100, 100) / 60;
+    for (int i = 0; i < B * K; i++)
+        x.mask[i] = !masked || (i % 3 != 1 && i < K); /* batch 1: none */
     ir_val vals[5] = {input(&w, "q", tensor(&w, DFM_F32, 4, q, b, f, h)),
                       input(&w, "k", tensor(&w, DFM_F32, 4, b, k, h, f)),
                       input(&w, "v", tensor(&w, DFM_F32, 3, h, v, k)),
                       input(&w, "mask", tensor(&w, DFM_BOOL, 2, b, k)),
                       input(&w, "w", tensor(&w, DFM_F32, 4, q, b, v, h))};
-    ir_attend at = {.seq = q, .over = k, .feature = f, .value = v, .scale = 0.7, .causal = causal, .window = window};
+    ir_attend at = {.seq = q,
+                    .over = k,
+                    .feature = f,
+                    .value = v,
+                    .scale = 0.7,
+                    .causal = causal,
+                    .window = window};
     ir_val o = ir_attend_fwd(&w.b, vals[0], vals[1], vals[2], vals[3], &at);
     ir_val oo = ir_get(&w.b, o, 0), lse = ir_get(&w.b, o, 1);
     ir_val back = ir_attend_back(&w.b, vals[0], vals[1], vals[2], oo, lse, vals[4], vals[3], &at);
@@ -200,8 +258,10 @@ static void attend_case(bool causal, int window, bool masked)
     attention(&x, causal, window, 0.7, want, want_lse);
     for (int i = 0; i < Q * B * V * H; i++) near(r[0][i], want[i]);
     for (int i = 0; i < Q * B * H; i++)
-        if (isfinite(want_lse[i])) near(r[1][i], want_lse[i]);
-        else assert_true(r[1][i] == want_lse[i]);
+        if (isfinite(want_lse[i]))
+            near(r[1][i], want_lse[i]);
+        else
+            assert_true(r[1][i] == want_lse[i]);
     double *parts[3] = {x.q, x.k, x.v};
     int sizes[3] = {Q * B * F * H, B * K * H * F, H * V * K};
     for (int p = 0; p < 3; p++)
@@ -213,7 +273,8 @@ static void attend_case(bool causal, int window, bool masked)
             double down = attention(&x, causal, window, 0.7, NULL, NULL);
             parts[p][i] = keep;
             if (fabs(r[2 + p][i] - (up - down) / (2 * eps)) > 1e-8)
-                fail_msg("gradient %d[%d]: %g, difference %g", p, i, r[2 + p][i], (up - down) / (2 * eps));
+                fail_msg("gradient %d[%d]: %g, difference %g", p, i, r[2 + p][i],
+                         (up - down) / (2 * eps));
         }
     world_free(&w);
 }
@@ -245,9 +306,11 @@ static void draws(void **state)
     ir_result_add(b, ir_random_draw(b, tensor(&w, DFM_F32, 2, a, c), &ru, NULL, 0), "u");
     ir_result_add(b, ir_random_draw(b, tensor(&w, DFM_I32, 1, n), &ri, NULL, 0), "i");
     ir_result_add(b, ir_get(b, ir_scan_over(b, &s, NULL, 0), 0), "l");
+    ir_val two[2] = {ir_scalar(b, DFM_I32, 3), ir_scalar(b, DFM_I32, 2)}; /* nested loops */
+    ir_result_add(b, ir_random_draw(b, tensor(&w, DFM_F32, 1, a), &ru, two, 2), "k");
     ir_env env = {.seed = 123456789012345, .step = 6, .first_sample = 100};
     dfm_err err = {0};
-    const double *r[4];
+    const double *r[5];
     assert_int_equal(ir_interpret(w.m, w.g, &env, w.a, r, &err), DFM_OK);
     for (uint32_t ia = 0; ia < 3; ia++)
         for (uint32_t in = 0; in < 2; in++)
@@ -262,6 +325,9 @@ static void draws(void **state)
         for (uint32_t i = 0; i < 6; i++)
             assert_true(r[3][il * 6 + i]
                         == (double)dfm_draw_normal(env.seed, 77, 6, 100 + i / 3, il, i % 3));
+    uint32_t joined = dfm_draw_loop(dfm_draw_loop(0, 3), 2);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_true(r[4][i] == (double)dfm_draw_uniform(env.seed, 78, 6, 0, joined, i));
     world_free(&w);
 }
 
@@ -269,7 +335,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(functions), cmocka_unit_test(plain_ops), cmocka_unit_test(views),
-        cmocka_unit_test(attend), cmocka_unit_test(draws),
+        cmocka_unit_test(attend),    cmocka_unit_test(draws),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,9 +5,16 @@ enum { N_DIMS = 4 };
 static const int64_t extents[N_DIMS] = {1, 4, 6, 7};
 
 /* A random expression as a little program, so that it can be evaluated without the simplifier. */
-typedef struct step { int kind; int a, b; int64_t c, c2; } step;
+typedef struct step {
+    int kind;
+    int a, b;
+    int64_t c, c2;
+} step;
 
-static int64_t floor_div(int64_t a, int64_t c) { return (a - ((a % c) + c) % c) / c; }
+static int64_t floor_div(int64_t a, int64_t c)
+{
+    return (a - ((a % c) + c) % c) / c;
+}
 
 static void eval_steps(const step *s, int n, const int64_t *at, int64_t *out)
 {
@@ -20,7 +27,10 @@ static void eval_steps(const step *s, int n, const int64_t *at, int64_t *out)
         case 3: v = a * s[i].c; break;
         case 4: v = floor_div(a, s[i].c); break;
         case 5: v = a - s[i].c * floor_div(a, s[i].c); break;
-        default: v = a < s[i].c ? s[i].c : a; v = v > s[i].c2 ? s[i].c2 : v; break;
+        default:
+            v = a < s[i].c ? s[i].c : a;
+            v = v > s[i].c2 ? s[i].c2 : v;
+            break;
         }
         out[i] = v;
     }
@@ -57,7 +67,10 @@ static int random_steps(uint64_t *seed, step *s, int n)
         if (p->kind == 2) p->b = (int)roll_in(seed, 0, i - 1);
         if (p->kind == 3) p->c = roll(seed) % 4 ? nice[roll(seed) % 10] : -nice[roll(seed) % 4];
         if (p->kind == 4 || p->kind == 5) p->c = nice[roll(seed) % 10];
-        if (p->kind == 6) { p->c = roll_in(seed, -3, 3); p->c2 = p->c + roll_in(seed, 0, 9); }
+        if (p->kind == 6) {
+            p->c = roll_in(seed, -3, 3);
+            p->c2 = p->c + roll_in(seed, 0, 9);
+        }
     }
     return n;
 }
@@ -97,7 +110,7 @@ static void canonical_forms(void **state)
     ir_module *m = w.m;
     ir_ix a = ir_ix_var(m, dim(&w, "a", 4)), b = ir_ix_var(m, dim(&w, "b", 6));
     ir_ix c = ir_ix_var(m, dim(&w, "c", 5)), s = ir_ix_var(m, dim(&w, "s", 120));
-    ir_ix ab = ir_ix_add(m, ir_ix_mul(m, a, 6), b);                  /* a * 6 + b */
+    ir_ix ab = ir_ix_add(m, ir_ix_mul(m, a, 6), b); /* a * 6 + b */
     assert_int_equal(ir_ix_div(m, ab, 6).i, a.i);
     assert_int_equal(ir_ix_mod(m, ab, 6).i, b.i);
     ir_ix abc = ir_ix_add(m, ir_ix_mul(m, ab, 5), c);
@@ -108,7 +121,8 @@ static void canonical_forms(void **state)
     /* split and merge again */
     ir_ix back = ir_ix_add(m, ir_ix_mul(m, ir_ix_div(m, s, 6), 6), ir_ix_mod(m, s, 6));
     assert_int_equal(back.i, s.i);
-    ir_ix hi = ir_ix_div(m, s, 30), mid = ir_ix_mod(m, ir_ix_div(m, s, 5), 6), lo = ir_ix_mod(m, s, 5);
+    ir_ix hi = ir_ix_div(m, s, 30), mid = ir_ix_mod(m, ir_ix_div(m, s, 5), 6),
+          lo = ir_ix_mod(m, s, 5);
     back = ir_ix_add(m, ir_ix_add(m, ir_ix_mul(m, hi, 30), ir_ix_mul(m, mid, 5)), lo);
     assert_int_equal(back.i, s.i);
     back = ir_ix_add(m, ir_ix_mul(m, ir_ix_add(m, ir_ix_mul(m, hi, 6), mid), 5), lo);
@@ -118,7 +132,8 @@ static void canonical_forms(void **state)
     assert_int_equal(ir_ix_add(m, s, ir_ix_mul(m, ir_ix_div(m, s, 7), -7)).i, ir_ix_mod(m, s, 7).i);
     assert_int_equal(ir_ix_mod(m, ir_ix_mod(m, s, 20), 5).i, ir_ix_mod(m, s, 5).i);
     assert_int_equal(ir_ix_clamp(m, a, 0, 3).i, a.i);
-    assert_int_equal(ir_ix_clamp(m, ir_ix_clamp(m, s, 3, 90), 5, 100).i, ir_ix_clamp(m, s, 5, 90).i);
+    assert_int_equal(ir_ix_clamp(m, ir_ix_clamp(m, s, 3, 90), 5, 100).i,
+                     ir_ix_clamp(m, s, 5, 90).i);
     assert_int_equal(ir_ix_add(m, ir_ix_add(m, a, b), c).i, ir_ix_add(m, ir_ix_add(m, c, b), a).i);
     assert_int_equal(ir_ix_add(m, ab, ir_ix_mul(m, ab, -1)).i, ir_ix_const(m, 0).i);
     world_free(&w);
@@ -134,8 +149,8 @@ static void substitution_and_affine(void **state)
     assert_int_equal(ir_ix_subst(m, e, &s, &merged, 1).i,
                      ir_ix_add(m, ir_ix_var(m, a), ir_ix_const(m, 1)).i);
     /* simultaneous: a and b change places */
-    ir_ix swapped = ir_ix_subst(m, merged, (ir_dim[]){a, b},
-                                (ir_ix[]){ir_ix_var(m, b), ir_ix_var(m, a)}, 2);
+    ir_ix swapped =
+        ir_ix_subst(m, merged, (ir_dim[]){a, b}, (ir_ix[]){ir_ix_var(m, b), ir_ix_var(m, a)}, 2);
     assert_int_equal(swapped.i, ir_ix_add(m, ir_ix_mul(m, ir_ix_var(m, b), 6), ir_ix_var(m, a)).i);
     ir_dim dims[2];
     int64_t coef[2], c;

@@ -17,16 +17,19 @@ static void scans(void **state)
     for (int reverse = 0; reverse < 2; reverse++) {
         world w = world_make();
         ir_dim l = dim(&w, "L", 5), d = dim(&w, "D", 2);
-        ir_scan s = {.loop = l, .n_carry = 2, .n_xs = 1, .n_caps = 1, .n_ys = 1, .reverse = reverse};
+        ir_scan s = {
+            .loop = l, .n_carry = 2, .n_xs = 1, .n_caps = 1, .n_ys = 1, .reverse = reverse};
         ir_builder b = body_of(&w, &s.body);
         ir_type t = tensor(&w, DFM_F32, 1, d);
         ir_val i = formal(&b, 0, tensor(&w, DFM_I32, 0), "i"), c = formal(&b, 1, t, "c");
-        ir_val e = formal(&b, 2, t, "e"), x = formal(&b, 3, t, "x"), k = formal(&b, 4, tensor(&w, DFM_F32, 0), "k");
+        ir_val e = formal(&b, 2, t, "e"), x = formal(&b, 3, t, "x"),
+               k = formal(&b, 4, tensor(&w, DFM_F32, 0), "k");
         ir_val step = ir_map2(&b, IR_FN_ADD, x, ir_cast(&b, i, DFM_F32));
         ir_result_add(&b, ir_map2(&b, IR_FN_ADD, ir_map2(&b, IR_FN_MUL, c, k), step), "c");
-        ir_result_add(&b, c, "e");           /* the carries change places */
+        ir_result_add(&b, c, "e"); /* the carries change places */
         ir_result_add(&b, e, "y");
-        ir_val c0 = input(&w, "c", t), e0 = input(&w, "e", t), xs = input(&w, "xs", tensor(&w, DFM_F32, 2, l, d));
+        ir_val c0 = input(&w, "c", t), e0 = input(&w, "e", t),
+               xs = input(&w, "xs", tensor(&w, DFM_F32, 2, l, d));
         ir_val k0 = input(&w, "k2", tensor(&w, DFM_F32, 0));
         ir_val r = ir_scan_over(&w.b, &s, (ir_val[]){c0, e0, xs, k0}, 4);
         for (uint32_t m = 0; m < 3; m++) ir_result_add(&w.b, ir_get(&w.b, r, m), "r");
@@ -55,7 +58,8 @@ static void nested(void **state)
 {
     world w = world_make();
     ir_type f = tensor(&w, DFM_F32, 0), n = tensor(&w, DFM_I32, 0);
-    ir_scan in = {.loop = dim(&w, "J", 4), .n_carry = 1, .n_caps = 1}, out = {.loop = dim(&w, "I", 3), .n_carry = 1};
+    ir_scan in = {.loop = dim(&w, "J", 4), .n_carry = 1, .n_caps = 1},
+            out = {.loop = dim(&w, "I", 3), .n_carry = 1};
     ir_builder b = body_of(&w, &in.body), c = body_of(&w, &out.body);
     ir_val j = formal(&b, 0, n, "j"), s = formal(&b, 1, f, "s"), i = formal(&b, 2, n, "i");
     ir_val term = ir_map2(&b, IR_FN_ADD, ir_map2(&b, IR_FN_MUL, i, ir_scalar(&b, DFM_I32, 10)), j);
@@ -111,11 +115,15 @@ static void rounding(void **state)
         env.round = (ir_round)mode;
         assert_int_equal(ir_interpret(w.m, w.g, &env, w.a, r, &err), DFM_OK);
         double fa = mode == IR_EXACT ? a : (double)(float)a;
-        double hc = mode == IR_EXACT ? c : mode == IR_ROUND_F32 ? (double)(float)c : dfm_round_to(DFM_BF16, c);
+        double hc = mode == IR_EXACT       ? c
+                    : mode == IR_ROUND_F32 ? (double)(float)c
+                                           : dfm_round_to(DFM_BF16, c);
         double third = fa / 3, square = hc * hc;
         assert_true(r[0][0] == (mode == IR_EXACT ? third : (double)(float)third));
-        assert_true(r[1][0] == (mode == IR_EXACT ? square : mode == IR_ROUND_F32 ? (double)(float)square
-                                                                                : dfm_round_to(DFM_BF16, square)));
+        assert_true(r[1][0]
+                    == (mode == IR_EXACT       ? square
+                        : mode == IR_ROUND_F32 ? (double)(float)square
+                                               : dfm_round_to(DFM_BF16, square)));
         assert_true(r[2][0] == dfm_round_to(DFM_BF16, fa));
     }
     world_free(&w);
@@ -126,7 +134,10 @@ static const double *replace_draw(void *user, const ir_module *m, const ir_graph
     return ir_op_of(g, v)->kind == IR_RANDOM ? user : NULL;
 }
 
-static void count(void *user, const ir_graph *g, ir_val v, const double *data) { ++*(int *)user; }
+static void count(void *user, const ir_graph *g, ir_val v, const double *data)
+{
+    ++*(int *)user;
+}
 
 static void environment(void **state)
 {
@@ -155,10 +166,12 @@ static void costs(void **state)
 {
     world w = world_make();
     ir_dim n = dim(&w, "N", 4), d = dim(&w, "D", 8), e = dim(&w, "E", 16);
-    ir_val x = input(&w, "x", tensor(&w, DFM_BF16, 2, n, d)), y = input(&w, "y", tensor(&w, DFM_BF16, 2, d, e));
+    ir_val x = input(&w, "x", tensor(&w, DFM_BF16, 2, n, d)),
+           y = input(&w, "y", tensor(&w, DFM_BF16, 2, d, e));
     ir_val z = ir_contract_over(&w.b, x, y, (ir_pair[]){{d, d}}, 1, tensor(&w, DFM_F32, 2, n, e));
     ir_cost c = ir_op_cost(w.m, w.g, z);
-    assert_true(c.flops == 2 * 4 * 8 * 16 && c.bytes_read == 2 * (4 * 8 + 8 * 16) && c.bytes_written == 4 * 4 * 16);
+    assert_true(c.flops == 2 * 4 * 8 * 16 && c.bytes_read == 2 * (4 * 8 + 8 * 16)
+                && c.bytes_written == 4 * 4 * 16);
     assert_true(ir_op_cost(w.m, w.g, x).bytes_read == 0);
     ir_val s = ir_reduce_over(&w.b, IR_RED_SUM, z, &e, 1);
     c = ir_op_cost(w.m, w.g, s);
@@ -184,8 +197,8 @@ static void documentation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scans), cmocka_unit_test(nested), cmocka_unit_test(calls),
-        cmocka_unit_test(rounding), cmocka_unit_test(environment), cmocka_unit_test(costs),
+        cmocka_unit_test(scans),         cmocka_unit_test(nested),      cmocka_unit_test(calls),
+        cmocka_unit_test(rounding),      cmocka_unit_test(environment), cmocka_unit_test(costs),
         cmocka_unit_test(documentation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

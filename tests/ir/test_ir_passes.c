@@ -3,17 +3,28 @@
 
 #include "compiler/pass/pass.h"
 
-typedef struct passing { world w; pass_ctx cx; dfm_err err; int remarks; } passing;
+typedef struct passing {
+    world w;
+    pass_ctx cx;
+    dfm_err err;
+    int remarks;
+} passing;
 
-static void note(void *user, const char *pass, dfm_loc loc, const char *text) { ++*(int *)user; }
+static void note(void *user, const char *pass, dfm_loc loc, const char *text)
+{
+    ++*(int *)user;
+}
 
 static void prepare(passing *p)
 {
     p->w = world_make();
     p->err = (dfm_err){0};
     p->remarks = 0;
-    p->cx = (pass_ctx){.m = p->w.m, .err = &p->err, .scratch = dfm_arena_create("scratch"),
-                       .remark = note, .user = &p->remarks};
+    p->cx = (pass_ctx){.m = p->w.m,
+                       .err = &p->err,
+                       .scratch = dfm_arena_create("scratch"),
+                       .remark = note,
+                       .user = &p->remarks};
 }
 
 static void finish(passing *p)
@@ -92,7 +103,8 @@ static void inlining(void **state)
 }
 
 /* carries: 0 used; 1 needed by 0 only; 2 passed on unchanged; 3 feeds only itself.
- * xs 0 used, 1 not; captures 0 used, 1 the same value again, 2 unused, 3 a constant; ys 1 unused. */
+ * xs 0 used, 1 not; captures 0 used, 1 the same value again, 2 unused, 3 a constant; ys 1 unused.
+ */
 static void trimming(void **state)
 {
     passing p;
@@ -105,15 +117,18 @@ static void trimming(void **state)
     ir_val f[11];
     f[0] = formal(&b, 0, tensor(w, DFM_I32, 0), "i");
     for (uint32_t i = 1; i < 11; i++) f[i] = formal(&b, i, t, "f");
-    ir_val sum = ir_map2(&b, IR_FN_ADD, ir_map2(&b, IR_FN_ADD, f[1], f[2]), ir_map2(&b, IR_FN_MUL, f[5], f[3]));
-    sum = ir_map2(&b, IR_FN_ADD, sum, ir_map2(&b, IR_FN_MUL, ir_map2(&b, IR_FN_SUB, f[7], f[8]), f[10]));
+    ir_val sum = ir_map2(&b, IR_FN_ADD, ir_map2(&b, IR_FN_ADD, f[1], f[2]),
+                         ir_map2(&b, IR_FN_MUL, f[5], f[3]));
+    sum = ir_map2(&b, IR_FN_ADD, sum,
+                  ir_map2(&b, IR_FN_MUL, ir_map2(&b, IR_FN_SUB, f[7], f[8]), f[10]));
     ir_result_add(&b, sum, "0");
     ir_result_add(&b, ir_map1(&b, IR_FN_SIN, f[2]), "1");
     ir_result_add(&b, f[3], "2");
     ir_result_add(&b, ir_map2(&b, IR_FN_MUL, f[4], f[9]), "3");
     ir_result_add(&b, sum, "y");
     ir_result_add(&b, ir_map1(&b, IR_FN_COS, f[6]), "z");
-    ir_val a = input(w, "a", t), c = input(w, "c", t), xs = input(w, "xs", tl), zs = input(w, "zs", tl);
+    ir_val a = input(w, "a", t), c = input(w, "c", t), xs = input(w, "xs", tl),
+           zs = input(w, "zs", tl);
     ir_val args[10] = {a, c, c, a, xs, zs, a, a, c, scalar(w, 3)};
     ir_val v = ir_scan_over(&w->b, &s, args, 10);
     ir_result_add(&w->b, ir_get(&w->b, v, 0), "0");
@@ -126,7 +141,7 @@ static void trimming(void **state)
         const ir_scan *k = &out->ops.p[i].at->scan;
         assert_int_equal(k->n_carry, 2);
         assert_int_equal(k->n_xs, 1);
-        assert_int_equal(k->n_caps, 2);      /* a, and the carry that never changes */
+        assert_int_equal(k->n_caps, 2); /* a, and the carry that never changes */
         assert_int_equal(k->n_ys, 1);
     }
     assert_true(p.remarks > 0);
@@ -144,16 +159,18 @@ static void simplification(void **state)
     world *w = &p.w;
     ir_builder *b = &w->b;
     ir_dim n = dim(w, "N", 3), d = dim(w, "D", 5);
-    ir_val x = input(w, "x", tensor(w, DFM_F32, 2, n, d)), y = input(w, "y", tensor(w, DFM_F32, 1, n));
-    ir_map1(b, IR_FN_EXP, x);                /* dead */
-    ir_val z = ir_stop_grad(b, ir_map2(b, IR_FN_DIV, x, ir_map1(b, IR_FN_SQRT, ir_map1(b, IR_FN_EXP, y))));
+    ir_val x = input(w, "x", tensor(w, DFM_F32, 2, n, d)),
+           y = input(w, "y", tensor(w, DFM_F32, 1, n));
+    ir_map1(b, IR_FN_EXP, x); /* dead */
+    ir_val z =
+        ir_stop_grad(b, ir_map2(b, IR_FN_DIV, x, ir_map1(b, IR_FN_SQRT, ir_map1(b, IR_FN_EXP, y))));
     ir_result_add(b, z, "z");
     const ir_graph *kept = apply(&p, "simplify", w->g);
     assert_int_equal(count(kept, IR_STOP_GRAD), 1);
     p.cx.options.drop_stop_grad = true;
     const ir_graph *out = apply(&p, "simplify", w->g);
     assert_int_equal(count(out, IR_STOP_GRAD), 0);
-    assert_int_equal(count(out, IR_MAP), 3);         /* exp(y), rsqrt, mul */
+    assert_int_equal(count(out, IR_MAP), 3); /* exp(y), rsqrt, mul */
     assert_int_equal(out->inputs.n, 2);
     same_results(w, w->g, out, 1e-12);
     finish(&p);
@@ -162,7 +179,9 @@ static void simplification(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_graphs), cmocka_unit_test(inlining), cmocka_unit_test(trimming),
+        cmocka_unit_test(random_graphs),
+        cmocka_unit_test(inlining),
+        cmocka_unit_test(trimming),
         cmocka_unit_test(simplification),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,7 +27,7 @@ static void random_graphs(void **state)
         uint64_t seed = trial * 77 + 5;
         ir_graph *g = random_graph(&w, &seed, 24, RG_SCANS);
         ir_module *back = round_trip(&w);
-        world v = w;                         /* and it means the same */
+        world v = w; /* and it means the same */
         v.m = back;
         ir_graph *h = back->graphs.p[back->graphs.n - 1];
         const double **p = run(&w, g), **q = run(&v, h);
@@ -51,21 +51,38 @@ static void fill_tables(world *w)
     ir_dim_nth_alias(m, d, 2);
     m->batch = odd;
     m->model = "dit";
+    m->weights_folder = "transformer";
+    m->weights_strict = true;
+    m->data_path = "digits.tar";
     m->train = "flow \x01";
     static const double table[6] = {0.1, -0.0, 1e300, NAN, INFINITY, -5e-324};
     static dfm_name tags[2];
     tags[0] = dfm_intern(w->names, "no_decay");
     tags[1] = dfm_intern(w->names, "x");
-    ir_param p = {.path = dfm_intern(w->names, "blocks.{i}.w"), .type = tensor(w, DFM_BF16, 2, s, d),
-                  .n_loops = 1, .trainable = true, .n_tags = 2, .tags = tags,
-                  .init = IR_INIT_TRUNC_NORMAL, .init_a = 0.02, .init_b = -1.0 / 3, .fan_in = 7,
-                  .fan_out = 9, .file_rank = 2, .file_shape = {6, 12}, .reshape_any = true,
-                  .group = UINT32_MAX, .flat_offset = 1ull << 40};
+    ir_param p = {.path = dfm_intern(w->names, "blocks.{i}.w"),
+                  .type = tensor(w, DFM_BF16, 2, s, d),
+                  .n_loops = 1,
+                  .trainable = true,
+                  .n_tags = 2,
+                  .tags = tags,
+                  .init = IR_INIT_TRUNC_NORMAL,
+                  .init_a = 0.02,
+                  .init_b = -1.0 / 3,
+                  .fan_in = 7,
+                  .fan_out = 9,
+                  .file_rank = 2,
+                  .file_shape = {6, 12},
+                  .reshape_any = true,
+                  .group = UINT32_MAX,
+                  .flat_offset = 1ull << 40};
     p.loop_vars[0] = dfm_intern(w->names, "i");
     p.published = dfm_intern(w->names, "transformer.{i}.w");
     dfm_push(w->a, &m->params, p);
-    ir_param q = {.path = dfm_intern(w->names, "pos"), .type = tensor(w, DFM_F32, 1, d),
-                  .is_buffer = true, .init = IR_INIT_TABLE, .table = table};
+    ir_param q = {.path = dfm_intern(w->names, "pos"),
+                  .type = tensor(w, DFM_F32, 1, d),
+                  .is_buffer = true,
+                  .init = IR_INIT_TABLE,
+                  .table = table};
     dfm_push(w->a, &m->params, q);
     ir_flat f = {dfm_intern(w->names, "decay"), DFM_F32, true, p0, 48};
     ir_state st = {dfm_intern(w->names, "adamw.m"), DFM_DT_NONE, true, true};
@@ -86,12 +103,17 @@ static void everything(void **state)
     double *big = dfm_new_n(w.a, double, 72);
     for (int i = 0; i < 72; i++) big[i] = 1.0 / (i - 3);
     ir_val t = ir_table(&w.b, tensor(&w, DFM_F32, 2, s, d), big);
-    ir_random r = {.dist = IR_NORMAL, .stream = UINT64_MAX, .sample = b,
-                   .name = dfm_intern(w.names, "eps")};
+    ir_random r = {
+        .dist = IR_NORMAL, .stream = UINT64_MAX, .sample = b, .name = dfm_intern(w.names, "eps")};
     ir_val eps = ir_random_draw(&w.b, tensor(&w, DFM_F32, 3, b, s, d), &r, NULL, 0);
     ir_random ri = {.dist = IR_RANDINT, .stream = 3, .lo = -5, .hi = 2147483648};
     ir_val count = ir_random_draw(&w.b, tensor(&w, DFM_I32, 1, b), &ri, NULL, 0);
-    ir_attend at = {.seq = s, .over = s, .feature = d, .value = d, .scale = 1.0 / 3, .causal = true,
+    ir_attend at = {.seq = s,
+                    .over = s,
+                    .feature = d,
+                    .value = d,
+                    .scale = 1.0 / 3,
+                    .causal = true,
                     .window = 4};
     ir_val o = ir_attend_fwd(&w.b, x, ir_map2(&w.b, IR_FN_ADD, x, t), eps, (ir_val){0}, &at);
     ir_val back = ir_attend_back(&w.b, x, x, x, ir_get(&w.b, o, 0), ir_get(&w.b, o, 1), eps,
@@ -116,11 +138,13 @@ static void damaged(const char *text, const char *place)
     ir_module *m;
     assert_int_equal(ir_parse(w.a, w.names, text, strlen(text), &m, &err), DFM_BAD_DATA);
     assert_null(m);
-    if (!dfm_starts_with(err.text, place)) fail_msg("'%s' does not start with '%s'", err.text, place);
+    if (!dfm_starts_with(err.text, place))
+        fail_msg("'%s' does not start with '%s'", err.text, place);
     world_free(&w);
 }
 
-#define HEAD "module {model=\"\", train=\"\", sampler=\"\", variant=\"\", precision=\"\", batch=-}\n"
+#define HEAD                                                                                       \
+    "module {model=\"\", train=\"\", sampler=\"\", variant=\"\", precision=\"\", strict=0, batch=-}\n"
 
 static void errors(void **state)
 {
@@ -136,9 +160,11 @@ static void errors(void **state)
     damaged(HEAD "graph 1 \"g\" {\n %1 = const {hex=\"12\"} : f32[]\n", "3:");
     damaged(HEAD "graph 1 \"g\" {\n %1 = const {data=[1,2]} : f32[]\n ret %1\n}\n", "rule R9");
     damaged(HEAD "dim A = 2\ndim B = 3\ngraph 1 \"g\" {\n %1 = iota : i32[A]\n"
-            " %2 = view %1 {coords=[B]} : i32[B]\n ret %2\n}\n", "rule R4");
+                 " %2 = view %1 {coords=[B]} : i32[B]\n ret %2\n}\n",
+            "rule R4");
     damaged(HEAD "dim A = 2\ngraph 1 \"g\" {\n %1 = iota : i32[A]\n"
-            " %2 = view %1 {coords=[A//0]} : i32[A]\n ret %2\n}\n", "5:");
+                 " %2 = view %1 {coords=[A//0]} : i32[A]\n ret %2\n}\n",
+            "5:");
     damaged(HEAD "graph 1 \"g\" {\n ret\n}\nprogram \"p\" {graph=3", "5:");
     char deep[2000];
     strcpy(deep, HEAD "dim A = 2\ngraph 1 \"g\" {\n %1 = iota : i32[A]\n %2 = view %1 {coords=[");
@@ -174,7 +200,9 @@ static void mutations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_graphs), cmocka_unit_test(everything), cmocka_unit_test(errors),
+        cmocka_unit_test(random_graphs),
+        cmocka_unit_test(everything),
+        cmocka_unit_test(errors),
         cmocka_unit_test(mutations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,7 @@
 
 static world w;
 static ir_dim A, B, C;
-static ir_val x, n, c, f;                    /* f32[A,B]  i32[A]  bool[A]  bf16[B,C] */
+static ir_val x, n, c, f; /* f32[A,B]  i32[A]  bool[A]  bf16[B,C] */
 
 static void start(void)
 {
@@ -23,7 +23,8 @@ static void refused(const char *rule, const char *why)
 {
     dfm_err err = {0};
     assert_int_equal(ir_verify(w.m, &err), DFM_INTERNAL);
-    if (strncmp(err.text, "rule ", 5) || strncmp(err.text + 5, rule, strlen(rule)) || !strstr(err.text, why))
+    if (strncmp(err.text, "rule ", 5) || strncmp(err.text + 5, rule, strlen(rule))
+        || !strstr(err.text, why))
         fail_msg("expected rule %s (%s), got: %s", rule, why, err.text);
     world_free(&w);
     start();
@@ -32,8 +33,11 @@ static void refused(const char *rule, const char *why)
 /* Appended as it is, without the emitters' help. */
 static ir_val raw(ir_op_kind k, ir_type t, ir_attrs at, uint32_t n_args, const ir_val *args)
 {
-    ir_op op = {.kind = k, .n_args = n_args, .args = dfm_dup(w.a, args, n_args * sizeof *args),
-                .at = dfm_dup(w.a, &at, sizeof at), .type = t};
+    ir_op op = {.kind = k,
+                .n_args = n_args,
+                .args = dfm_dup(w.a, args, n_args * sizeof *args),
+                .at = dfm_dup(w.a, &at, sizeof at),
+                .type = t};
     dfm_push(w.a, &w.g->ops, op);
     return (ir_val){w.g->ops.n - 1};
 }
@@ -82,7 +86,8 @@ static void pointwise(void **state)
     refused("R3", "element types");
     raw(IR_MAP, tensor(&w, DFM_F32, 2, A, B), (ir_attrs){.fn = IR_FN_LT}, 2, (ir_val[]){x, x});
     refused("R3", "element types");
-    raw(IR_MAP, tensor(&w, DFM_F32, 2, A, B), (ir_attrs){.fn = IR_FN_SELECT}, 3, (ir_val[]){c, x, n});
+    raw(IR_MAP, tensor(&w, DFM_F32, 2, A, B), (ir_attrs){.fn = IR_FN_SELECT}, 3,
+        (ir_val[]){c, x, n});
     refused("R3", "element types");
     raw(IR_CAST, tensor(&w, DFM_BF16, 2, B, A), (ir_attrs){0}, 1, &x);
     refused("R3", "keeps the dims");
@@ -90,7 +95,8 @@ static void pointwise(void **state)
     refused("R3", "iota");
     raw(IR_RANDOM, tensor(&w, DFM_I32, 1, A), (ir_attrs){.random = {.dist = IR_NORMAL}}, 0, NULL);
     refused("R3", "not a float");
-    raw(IR_RANDOM, tensor(&w, DFM_F32, 1, A), (ir_attrs){.random = {.dist = IR_NORMAL, .sample = B}}, 0, NULL);
+    raw(IR_RANDOM, tensor(&w, DFM_F32, 1, A),
+        (ir_attrs){.random = {.dist = IR_NORMAL, .sample = B}}, 0, NULL);
     refused("R3", "sample dim");
     static const double two[2];
     raw(IR_CONST, tensor(&w, DFM_F32, 1, A), (ir_attrs){.cst = {two, 2}}, 0, NULL);
@@ -101,7 +107,8 @@ static void pointwise(void **state)
 static void movement(void **state)
 {
     start();
-    ir_ix ab[2] = {ir_ix_var(w.m, A), ir_ix_var(w.m, B)}, ac[2] = {ir_ix_var(w.m, A), ir_ix_var(w.m, C)};
+    ir_ix ab[2] = {ir_ix_var(w.m, A), ir_ix_var(w.m, B)},
+          ac[2] = {ir_ix_var(w.m, A), ir_ix_var(w.m, C)};
     raw(IR_VIEW, tensor(&w, DFM_F32, 2, A, B), (ir_attrs){.view = {.coords = ac}}, 1, &x);
     refused("R4", "lacks");
     ir_ix far[2] = {ir_ix_add(w.m, ir_ix_var(w.m, A), ir_ix_const(w.m, 1)), ir_ix_var(w.m, B)};
@@ -126,7 +133,8 @@ static void movement(void **state)
     refused("R5", "twice");
     raw(IR_REDUCE, tensor(&w, DFM_F32, 1, B), (ir_attrs){.reduce = {IR_RED_SUM, 1, dims}}, 1, &x);
     refused("R5", "without the reduced dims");
-    raw(IR_REDUCE, tensor(&w, DFM_F32, 1, A), (ir_attrs){.reduce = {IR_RED_ARGMAX, 1, dims}}, 1, &x);
+    raw(IR_REDUCE, tensor(&w, DFM_F32, 1, A), (ir_attrs){.reduce = {IR_RED_ARGMAX, 1, dims}}, 1,
+        &x);
     refused("R5", "do not fit argmax");
     world_free(&w);
 }
@@ -135,18 +143,22 @@ static void anchors(void **state)
 {
     start();
     ir_pair bc = {B, C}, ba = {B, B}, ac = {A, B};
-    raw(IR_CONTRACT, tensor(&w, DFM_F32, 1, A), (ir_attrs){.contract = {1, &bc}}, 2, (ir_val[]){x, f});
+    raw(IR_CONTRACT, tensor(&w, DFM_F32, 1, A), (ir_attrs){.contract = {1, &bc}}, 2,
+        (ir_val[]){x, f});
     refused("R6", "left over");
-    raw(IR_CONTRACT, tensor(&w, DFM_F32, 2, B, C), (ir_attrs){.contract = {1, &ac}}, 2, (ir_val[]){x, f});
+    raw(IR_CONTRACT, tensor(&w, DFM_F32, 2, B, C), (ir_attrs){.contract = {1, &ac}}, 2,
+        (ir_val[]){x, f});
     refused("R6", "extents");
     ir_pair both[2] = {ba, ba};
-    raw(IR_CONTRACT, tensor(&w, DFM_F32, 2, A, C), (ir_attrs){.contract = {2, both}}, 2, (ir_val[]){x, f});
+    raw(IR_CONTRACT, tensor(&w, DFM_F32, 2, A, C), (ir_attrs){.contract = {2, both}}, 2,
+        (ir_val[]){x, f});
     refused("R6", "twice");
     raw(IR_GATHER, tensor(&w, DFM_F32, 2, A, B), (ir_attrs){.gather = {C}}, 2, (ir_val[]){x, n});
     refused("R3", "rows of the table");
     raw(IR_GATHER, tensor(&w, DFM_F32, 2, A, B), (ir_attrs){.gather = {A}}, 2, (ir_val[]){x, c});
     refused("R3", "rows of the table");
-    raw(IR_SCATTER_ADD, tensor(&w, DFM_F32, 2, C, B), (ir_attrs){.gather = {A}}, 2, (ir_val[]){n, x});
+    raw(IR_SCATTER_ADD, tensor(&w, DFM_F32, 2, C, B), (ir_attrs){.gather = {A}}, 2,
+        (ir_val[]){n, x});
     refused("R3", "updates");
     ir_attend at = {.seq = A, .over = A, .feature = B, .value = B, .scale = 1};
     raw(IR_ATTEND, tensor(&w, DFM_F32, 2, A, B), (ir_attrs){.attend = at}, 3, (ir_val[]){x, x, x});
@@ -185,17 +197,20 @@ static void scan_case(int wrong, const char *rule, const char *why)
     if (wrong == 9) s.body = 1;
     if (wrong == 10) s.body = 50;
     ir_val v = raw(IR_SCAN, ir_tuple(w.m, out, 2), (ir_attrs){.scan = s}, 2, (ir_val[]){c0, x});
-    if (wrong == 11) {                       /* the body contains the graph it is used in */
+    if (wrong == 11) { /* the body contains the graph it is used in */
         ir_call rec = {.body = 1};
-        ir_op op = {.kind = IR_CALL, .at = dfm_dup(w.a, &(ir_attrs){.call = rec}, sizeof(ir_attrs)),
+        ir_op op = {.kind = IR_CALL,
+                    .at = dfm_dup(w.a, &(ir_attrs){.call = rec}, sizeof(ir_attrs)),
                     .type = tb};
         dfm_push(w.a, &b.g->ops, op);
         w.g->results.n = 0;
         (void)v;
     }
     dfm_err err = {0};
-    if (rule) refused(rule, why);
-    else if (ir_verify(w.m, &err) != DFM_OK) fail_msg("%s", err.text);
+    if (rule)
+        refused(rule, why);
+    else if (ir_verify(w.m, &err) != DFM_OK)
+        fail_msg("%s", err.text);
 }
 
 static void regions(void **state)
@@ -289,8 +304,9 @@ static void random_damage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(structure), cmocka_unit_test(pointwise), cmocka_unit_test(movement),
-        cmocka_unit_test(anchors), cmocka_unit_test(regions), cmocka_unit_test(module_rules),
+        cmocka_unit_test(structure),     cmocka_unit_test(pointwise),
+        cmocka_unit_test(movement),      cmocka_unit_test(anchors),
+        cmocka_unit_test(regions),       cmocka_unit_test(module_rules),
         cmocka_unit_test(random_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
