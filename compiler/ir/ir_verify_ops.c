@@ -35,8 +35,8 @@ bool ir_valid_type(const ir_module *m, ir_type t)
     for (uint32_t i = 0; i < ti->n_members; i++) {
         ir_type member = ti->members[i];
         if (!member.i || member.i >= m->types.n) return false;
-        const ir_type_info *t = ir_type_of(m, member);
-        if (t->is_tuple || !valid_tensor(m, t)) return false;
+        const ir_type_info *inner = ir_type_of(m, member);
+        if (inner->is_tuple || !valid_tensor(m, inner)) return false;
     }
     return true;
 }
