@@ -28,8 +28,10 @@ dfm_status app_open(app *x, bool accumulate, rt **out, dfm_err *err);
 /* A line on the log, unless -q. */
 void app_say(const app *x, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Weights of --weights: a safetensors file or folder, a run folder, a checkpoint. With `average`
- * the first average of a checkpoint replaces the weights where there is one. */
-dfm_status app_load_weights(app *x, rt *r, const char *path, bool average, dfm_err *err);
+ * the first average of a checkpoint replaces the weights where there is one. *out_labels (may be
+ * NULL): how many labels the run has seen; 0 if unknown. */
+dfm_status app_load_weights(app *x, rt *r, const char *path, bool average, uint32_t *out_labels,
+                            dfm_err *err);
 /* One safetensors file with inputs for a program; close with ckpt_weights_close. */
 dfm_status app_set_inputs(app *x, rt *r, rt_program *p, const ckpt_weights *w, dfm_err *err);
 
@@ -52,10 +54,13 @@ typedef struct app_progress_state {          /* what state.json holds */
     uint64_t step, seed, data_seed, epoch, position;
     bool shuffle;
     uint32_t parts, batch;
+    uint32_t labels;                         /* one more than the largest label seen; 0: none */
     const char *plan_id;
 } app_progress_state;
 dfm_status app_ckpt_save(app *x, rt *r, const char *folder, const app_progress_state *s,
                          dfm_err *err);
+/* Number of labels in the text of a state.json; 0 if it does not say. */
+uint32_t app_state_labels(const char *state);
 /* *out_found = false: there is no checkpoint. */
 dfm_status app_ckpt_load(app *x, rt *r, const char *folder, app_progress_state *out, bool *out_found,
                          dfm_err *err);

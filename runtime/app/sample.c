@@ -1,8 +1,9 @@
 /* sample.c - `dfm-rt sample`: batches of the sampler, put together.
  *
  * Sample i depends on the seed and on i, not on the batch: noise is keyed by the global index.
- * Integer inputs with a known range cycle through it: sample i gets i modulo the range. Other inputs
- * come from --inputs, row i modulo their rows. The last batch is computed whole and cut.
+ * Integer inputs count: sample i gets i modulo the labels seen in training, or else modulo the input's
+ * range in the plan. Other inputs come from --inputs, row i modulo their rows. The last batch is
+ * computed whole and cut.
  */
 #include <math.h>
 #include <string.h>
@@ -35,6 +36,7 @@ typedef struct sampler {
     DFM_VEC(result) results;
     const int32_t *labels;                   /* [count]; NULL: none */
     uint64_t classes;
+    uint32_t seen;                           /* labels that training has seen; 0: unknown */
     void *stage;                             /* one batch of any input or output */
 } sampler;
 
@@ -87,6 +89,7 @@ static dfm_status open_inputs(sampler *s, const ckpt_weights *w, dfm_err *err)
             DFM_TRY(rows_of(s, t, &in, err));
         } else if (counts) {
             in.rows = s->x->cfg.sample_classes ? (uint64_t)s->x->cfg.sample_classes
+                      : s->seen                ? s->seen
                                                : (uint64_t)io->modulus;
             if (in.rows == 0) return no_rows(s, io, err);
         } else {
@@ -315,11 +318,11 @@ static dfm_status sample(sampler *s, dfm_err *err)
     s->count = (uint64_t)x->cfg.sample_count;
     DFM_TRY(find_weights(s, &weights, &folder, err));
     if (x->o->value[FLAG_OUTPUT]) folder = x->o->value[FLAG_OUTPUT];
+    DFM_TRY(rt_init(s->r, 0, err));
+    DFM_TRY(app_load_weights(x, s->r, weights, x->cfg.sample_ema, &s->seen, err));
     DFM_TRY(read_inputs(s, err));
     DFM_TRY(open_results(s, err));
     make_labels(s);
-    DFM_TRY(rt_init(s->r, 0, err));
-    DFM_TRY(app_load_weights(x, s->r, weights, x->cfg.sample_ema, err));
     DFM_TRY(dfm_make_folders(folder, err));
     DFM_TRY(generate(s, err));
     return write_samples(s, folder, err);

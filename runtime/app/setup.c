@@ -67,8 +67,10 @@ static dfm_status load_parts(app *x, rt *r, const ckpt_loaded *l, bool average, 
     return DFM_OK;
 }
 
-dfm_status app_load_weights(app *x, rt *r, const char *path, bool average, dfm_err *err)
+dfm_status app_load_weights(app *x, rt *r, const char *path, bool average, uint32_t *out_labels,
+                            dfm_err *err)
 {
+    if (out_labels) *out_labels = 0;
     const char *ckpt = dfm_path_join(x->arena, path, "ckpt");
     bool is_ckpt = dfm_file_exists(dfm_path_join(x->arena, path, "MANIFEST"));
     if (!is_ckpt && !dfm_is_folder(ckpt)) {
@@ -81,6 +83,7 @@ dfm_status app_load_weights(app *x, rt *r, const char *path, bool average, dfm_e
     DFM_TRY(ckpt_load(x->arena, is_ckpt ? path : ckpt, &l, err));
     if (!l.found) return dfm_fail(err, DFM_BAD_DATA, "'%s' holds no checkpoint yet", path);
     dfm_status s = load_parts(x, r, &l, average, err);
+    if (out_labels) *out_labels = app_state_labels(l.state);
     ckpt_loaded_close(&l);
     return s;
 }

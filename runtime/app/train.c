@@ -91,6 +91,20 @@ static dfm_status open_data(trainer *t, dfm_err *err)
     return DFM_OK;
 }
 
+/* Labels: the first data field that is one whole number per sample. */
+static void note_labels(trainer *t, const data_batch *b)
+{
+    for (uint32_t i = 0; i < t->n_fields; i++) {
+        dfm_dtype d = (dfm_dtype)t->field[i]->dtype;
+        if (t->field[i]->rank != 1 || dfm_dtype_is_float(d)) continue;
+        for (uint32_t k = 0; k < t->at.batch; k++) {
+            double x = dfm_load_as_double(d, b->fields[i], k) + 1;
+            if (x > t->at.labels && x <= INT32_MAX) t->at.labels = (uint32_t)x;
+        }
+        return;
+    }
+}
+
 static dfm_status fetch(void *user, rt *r, rt_program *p, uint32_t part, dfm_err *err)
 {
     (void)part;
@@ -101,6 +115,7 @@ static dfm_status fetch(void *user, rt *r, rt_program *p, uint32_t part, dfm_err
     DFM_TRY(data_next(t->data, &b, err));
     t->data_seconds += met_now() - before;
     for (uint32_t i = 0; i < t->n_fields; i++) DFM_TRY(rt_set_raw(r, p, t->field[i], b->fields[i], err));
+    note_labels(t, b);
     t->at.epoch = b->next.epoch;
     t->at.position = b->next.position;
     return DFM_OK;
@@ -156,7 +171,7 @@ static dfm_status start_state(trainer *t, const char *resume, bool *out_resumed,
     }
     const char *weights = x->o->value[FLAG_WEIGHTS] ? x->o->value[FLAG_WEIGHTS] : x->cfg.train_weights;
     if (!*weights) return DFM_OK;
-    DFM_TRY(app_load_weights(x, t->r, weights, false, err));
+    DFM_TRY(app_load_weights(x, t->r, weights, false, NULL, err));
     rt_reset_averages(t->r);
     return DFM_OK;
 }
@@ -276,7 +291,7 @@ static dfm_status run(trainer *t, const char *resume, dfm_err *err)
     app *x = t->x;
     bool resumed;
     DFM_TRY(rt_program_get(t->r, "step.grad", &t->grad, err));
-    if (x->cfg.is_given[CFG_train_lr]) {
+    if (x->cfg.is_set[CFG_train_lr]) {
         dfm_fail(err, DFM_BAD_CONFIG, "the learning rate is part of the plan");
         dfm_help(err, "name it in the program (const LR = 1e-3) and compile: dfmc --set const.LR=...");
         return DFM_BAD_CONFIG;
