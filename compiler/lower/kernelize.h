@@ -26,6 +26,7 @@ typedef struct kz_slot {                     /* what is known about one value of
     uint32_t unit;                           /* that makes it, + 1 */
     uint32_t uses;                           /* consumers, seen through free ops */
     uint32_t weight, flops;                  /* loads and operations of the inlined expression */
+    ir_val product, bias;                    /* this value is that contraction plus that vector */
 } kz_slot;
 
 typedef enum kz_root_kind {
@@ -118,6 +119,7 @@ void kz_make_units(kz_frame *f);
 void kz_add_copy(kz_frame *f, ir_val v, const kir_arg *dest);        /* a unit that copies v */
 void kz_gather_leaves(kz_frame *f, ir_val v, bool identity, bool expand, kz_leaves *out);
 void kz_fuse(kz_frame *f);
+void kz_take_biases(kz_frame *f);                       /* kernelize_bias.c */
 
 /* -- kernelize_pull.c, kernelize_kernel.c ------------------------------------------------------- */
 enum { KZ_CONST, KZ_ROWS, KZ_LANES };        /* levels */

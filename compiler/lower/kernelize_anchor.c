@@ -15,7 +15,7 @@ typedef struct letter {                      /* dims of x, y and the result, out
 
 typedef struct product {
     letter batch, m, n, k;
-    kir_arg x, y, c;
+    kir_arg x, y, c, bias;                   /* bias.buf {0}: none */
 } product;
 
 /* -- operands ---------------------------------------------------------------------------------- */
@@ -145,7 +145,7 @@ static kir_gemm make_gemm(const kz *z, const product *p)
 {
     int s = batch_split(z, p);
     uint32_t at = s < 0 ? 0 : (uint32_t)s, nb = p->batch.n;
-    kir_gemm g = {.a = p->x, .b = p->y, .c = p->c};
+    kir_gemm g = {.a = p->x, .b = p->y, .c = p->c, .bias = p->bias};
     g.batch[0] = kz_extents(z, p->batch.x, at);
     g.batch[1] = kz_extents(z, p->batch.x + at, nb - at);
     g.m = letter_size(z, &p->m);
@@ -297,9 +297,11 @@ static kir_arg own_place(kz_frame *f, ir_val v)
 
 static void emit_contract(kz_frame *f, ir_val v)
 {
-    const ir_op *op = ir_op_of(f->g, v);
+    const kz_slot *s = &f->slot[v.i];
+    const ir_op *op = ir_op_of(f->g, s->product.i ? s->product : v);
     product p = {0};
     classify(f, op, &p);
+    if (s->product.i) p.bias = kz_operand(f, s->bias);
     p.x = kz_operand(f, op->args[0]);
     p.y = kz_operand(f, op->args[1]);
     p.c = own_place(f, v);
@@ -330,6 +332,10 @@ static void emit_scatter(kz_frame *f, ir_val v)
 
 void kz_emit_anchor(kz_frame *f, ir_val v)
 {
+    if (f->slot[v.i].product.i) {
+        emit_contract(f, v);
+        return;
+    }
     switch (ir_op_of(f->g, v)->kind) {
     case IR_CONTRACT: emit_contract(f, v); return;
     case IR_SCATTER_ADD: emit_scatter(f, v); return;
