@@ -205,17 +205,15 @@ static void add_result(ad_region *r, ir_val v, ir_type t, const char *name)
 static void add_param_results(ad_region *r)
 {
     ir_module *m = r->s->m;
-    ir_val *sum = dfm_new_n(r->s->tmp, ir_val, m->params.n + 1);
+    ir_val *of = dfm_new_n(r->s->tmp, ir_val, m->params.n + 1);
     for (uint32_t v = 1; v < r->n; v++) {
-        const ir_op *op = ir_op_of(r->fwd, (ir_val){v});
-        if (op->kind != IR_PARAM || !r->cot[v].i) continue;
-        uint32_t p = op->at->param;
-        sum[p] = add_to(&r->b, sum[p], r->cot[v]);
+        const ir_op *op = ir_op_of(r->fwd, (ir_val){v});     /* the builder makes one per param */
+        if (op->kind == IR_PARAM) of[op->at->param] = r->cot[v];
     }
     for (uint32_t p = 0; p < m->params.n; p++) {
         if (!m->params.p[p].trainable) continue;
         ir_type t = ir_with_dtype(m, m->params.p[p].type, DFM_F32);
-        ir_val g = sum[p].i ? sum[p] : ad_zeros(&r->b, t);
+        ir_val g = of[p].i ? of[p] : ad_zeros(&r->b, t);
         add_result(r, g, t, dfm_name_str(m->names, m->params.p[p].path));
     }
 }

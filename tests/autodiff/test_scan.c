@@ -158,6 +158,30 @@ static void constant_start(void **state)
     fx_free(f);
 }
 
+/* x reaches b only through a, one iteration after the other; both start as constants. */
+static void chain_of_carries(void **state)
+{
+    for (int reverse = 0; reverse <= 1; reverse++) {
+        fx *f = fx_new(14);
+        ir_type t = fx_type(f, DFM_F32, "A=2");
+        ir_val x = fx_f32(f, "A");
+        ir_val one = ir_broadcast(&f->b, ir_scalar(&f->b, DFM_F32, 1), t);
+        uint32_t index;
+        ir_builder b = fx_body(f, "body", &index);
+        iter_formal(f, &b);
+        ir_val c[3];
+        for (int k = 0; k < 3; k++) c[k] = fx_formal(&b, t);
+        ir_result_add(&b, ir_map1(&b, IR_FN_SIN, c[1]), "b");
+        ir_result_add(&b, mul(&b, c[2], c[2]), "a");
+        ir_result_add(&b, c[2], "x");
+        ir_scan at = {.body = index, .loop = fx_dim(f, "L", 4), .n_carry = 3, .reverse = reverse};
+        fx_loss(f, ir_get(&f->b, ir_scan_over(&f->b, &at, (ir_val[]){one, one, x}, 3), 0));
+        double *dx = fx_gradient(f, fx_check(f), 0);
+        assert_true(dx[0] != 0 && dx[1] != 0);
+        fx_free(f);
+    }
+}
+
 /* for l: x = tanh(W_l x); for m: x = x + sin(x * V_lm + u_l) c */
 static void nested(void **state)
 {
@@ -336,7 +360,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(carries_xs_captures), cmocka_unit_test(only_stacked_outputs),
         cmocka_unit_test(no_carry), cmocka_unit_test(counter), cmocka_unit_test(many_carries),
-        cmocka_unit_test(constant_start), cmocka_unit_test(nested), cmocka_unit_test(shared_body),
+        cmocka_unit_test(constant_start), cmocka_unit_test(chain_of_carries),
+        cmocka_unit_test(nested), cmocka_unit_test(shared_body),
         cmocka_unit_test(untouched), cmocka_unit_test(block), cmocka_unit_test(call_in_a_body),
         cmocka_unit_test(kept_rows),
     };
