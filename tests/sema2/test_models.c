@@ -1,5 +1,6 @@
 /* test_models.c - the shipped models: parameter counts, and the interpreter on goldens of published
  * implementations (tests/golden). */
+#include "compiler/pass/autodiff.h"
 #include "tests/golden/st_file.h"
 #include "tests/sema2/harness.h"
 
@@ -111,6 +112,41 @@ static double relative_error(const double *have, const st_tensor *want)
     return sqrt(diff / norm);
 }
 
+/* Gradients of program "loss" against `grad.NAME`: worst relative error of all tensors. */
+static double gradient_error(h_ctx *h, const st_file *f)
+{
+    dfm_err err = {0};
+    dfm_arena *scratch = dfm_arena_create("scratch");
+    uint32_t index;
+    pass_ctx cx = {.m = h->m, .err = &err, .scratch = scratch};
+    ir_graph *g = ir_graph_create(h->m, "golden.grad", &index);
+    if (!ad_grad(&cx, h_graph(h, "loss"), &(ad_request){.params = true}, g)) fail_msg("%s", err.text);
+    const double **out = dfm_new_n(h->arena, const double *, g->results.n);
+    ir_env env = {.round = IR_EXACT, .lookup = h_lookup, .user = h};
+    if (ir_interpret(h->m, g, &env, h->arena, out, &err) != DFM_OK) fail_msg("%s", err.text);
+    double worst = 0;
+    uint32_t at = 1, compared = 0;
+    for (uint32_t i = 0; i < h->m->params.n; i++) {
+        const ir_param *p = &h->m->params.p[i];
+        uint64_t n = ir_elems(h->m, p->type), layers = 1;
+        if (!p->trainable || p->is_buffer) continue;
+        if (p->n_loops) layers = (uint64_t)ir_extent(h->m, ir_type_of(h->m, p->type)->dims[0]);
+        for (uint64_t k = 0; k < layers; k++) {
+            const char *name = with_layer(h, dfm_name_str(h->m->names, p->published), (int64_t)k);
+            const st_tensor *t = st_find(f, dfm_fmt(h->arena, "grad.%s", name));
+            if (!t) fail_msg("the golden has no gradient of %s", name);
+            double e = relative_error(out[at] + k * (n / layers), t);
+            if (e > worst) worst = e;
+            compared++;
+        }
+        at++;
+    }
+    assert_int_equal(at, g->results.n);
+    assert_true(compared > 10);
+    dfm_arena_destroy(scratch);
+    return worst;
+}
+
 static void golden(const char *name, const char *model, const char *train, const char *sets)
 {
     dfm_arena *a = dfm_arena_create("golden");
@@ -134,6 +170,8 @@ static void golden(const char *name, const char *model, const char *train, const
         give_inputs(h, &f, runs[k].prefix);
         double e = relative_error(h_run(h, runs[k].program, 0), st_find(&f, runs[k].result));
         if (!(e < 2e-7)) fail_msg("%s: %s is off by %g", name, runs[k].result, e);
+        if (k) e = gradient_error(h, &f);
+        if (!(e < 1e-6)) fail_msg("%s: a gradient is off by %g", name, e);
         h_done(h);
     }
     dfm_arena_destroy(a);
