@@ -303,6 +303,7 @@ struct sema_act {
     const sema_dim *rest[IR_MAX_RANK];       /* what `...` stands for */
     uint32_t n_rest;
     const ast_node *init;          /* `init` of the call: for the parameter `weight` */
+    bool init_used;
     DFM_VEC(const char *) tags;    /* `tag`s of the call and of those around it */
     uint64_t site;                 /* hash of the chain of calls from the model on: E0413 */
     uint64_t stream;               /* hash of section and chain of calls: random streams */

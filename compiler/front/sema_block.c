@@ -399,6 +399,10 @@ sema_value sema_invoke(sema *s, sema_fn fn, const sema_arg *args, uint32_t n,
     enter_scope(&b, up);
     bool ok = bind_given(&b) && bind_defaults(&b) && collect_rest(&b) && bind_tensors(&b) &&
               run_body(&b);
+    if (ok && call->init && !b.act->init_used) {
+        sema_error(s, E0414, call->init->loc, "`%s` makes no parameter `weight`, which `init` is for",
+                   fn.node->text);
+    }
     sema_value r = ok ? take_results(&b) : sema_poison();
     sema_act_end(s);
     return r;

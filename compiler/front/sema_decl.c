@@ -362,6 +362,26 @@ static sema_value evaluate_dim(sema *s, const sema_decl *d)
     return sema_of_dim(sema_dim_named(s, d->name, x, d->node->loc));
 }
 
+/* `const X: f32 = 2` is a float, `const N: i32 = 2.5` an error. */
+static sema_value typed_const(sema *s, const ast_node *type, sema_value v)
+{
+    dfm_dtype dt;
+    bool any;
+    double x;
+    int64_t whole;
+    if (!ast_is(type, AST_TYPE) || !type->text) return v;
+    if (!sema_dtype_of_name(type->text, &dt, &any) || ast_n(type->a)) {
+        sema_error(s, E0311, type->loc, "the type of a constant is f32, i32 or bool");
+        return sema_poison();
+    }
+    if (any || (dt == DFM_BOOL && v.kind == SV_BOOL)) return v;
+    if (dfm_dtype_is_float(dt) && sema_is_number(v, &x)) return sema_float(x);
+    if (dt != DFM_BOOL && !dfm_dtype_is_float(dt) && sema_is_int(v, &whole)) return v;
+    sema_error(s, E0312, type->loc, "the constant is %s, and its value is %s", type->text,
+               sema_value_text(s, v));
+    return sema_poison();
+}
+
 static sema_value evaluate_const(sema *s, const sema_decl *d)
 {
     const ast_node *def = definition(d);
@@ -369,7 +389,7 @@ static sema_value evaluate_const(sema *s, const sema_decl *d)
     if (sema_bad(v)) return v;
     bool ok = v.kind == SV_INT || v.kind == SV_FLOAT || v.kind == SV_BOOL || v.kind == SV_STRING ||
               v.kind == SV_DIM || v.kind == SV_TUPLE;
-    if (ok) return v;
+    if (ok) return typed_const(s, d->node->a, v);
     double x;
     if (v.kind == SV_TENSOR && sema_need_number(s, v, def->loc, "`const`", &x))
         return sema_float(x);

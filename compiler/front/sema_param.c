@@ -139,6 +139,7 @@ static bool find_init(sema *s, const ast_node *st, ir_param *p)
 {
     if (s->act->init && strcmp(st->text, "weight") == 0) {
         sema_act *own = s->act;
+        own->init_used = true;
         if (own->caller) s->act = own->caller;
         bool ok = read_init(s, own->init, p);
         s->act = own;

@@ -76,6 +76,15 @@ static ir_type plain_type(sema *s, sema_value v)
     return ir_type_at(v.u.t.frame->g, v.u.t.v);
 }
 
+/* Whole numbers start as i32; the body may make floats of them. */
+static ir_val carry_val(sema *s, sema_value v, dfm_loc loc)
+{
+    int64_t whole;
+    bool is_int = sema_is_int(v, &whole) || (v.kind == SV_TABLE && v.u.tab->is_int);
+    if (sema_bad(v)) return (ir_val){0};
+    return sema_as_val(s, v, is_int ? DFM_DT_NONE : s->act->compute, loc);
+}
+
 static bool read_carries(loop *l)
 {
     sema *s = l->s;
@@ -86,7 +95,7 @@ static bool read_carries(loop *l)
         if (!n->text || l->n == MAX_CARRIES) continue;
         carry c = {.name = n->text, .loc = n->loc};
         v = sema_name(s, n->text, n->loc);
-        ir_val x = sema_bad(v) ? (ir_val){0} : sema_as_val(s, v, s->act->compute, n->loc);
+        ir_val x = carry_val(s, v, n->loc);
         ok &= x.i != 0;
         if (!x.i) continue;
         c.init = sema_tensor(s, x);
@@ -146,7 +155,7 @@ static bool evaluate(loop *l)
     for (uint32_t i = 0; i < l->n && ok; i++) {
         sema_value v;
         sema_local(s, l->c[i].name, &v);
-        ir_val x = sema_bad(v) ? (ir_val){0} : sema_as_val(s, v, a->compute, l->c[i].loc);
+        ir_val x = carry_val(s, v, l->c[i].loc);
         ok = x.i != 0;
         l->c[i].out = x;
     }

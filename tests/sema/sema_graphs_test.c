@@ -282,6 +282,22 @@ static void test_conv(void **state)
     end(&p);
 }
 
+static void test_carries_from_numbers(void **state)
+{
+    /* n stays a whole number; acc takes the type and the dims of what is added to it. */
+    program p = compile_text("model m(x: f32[B, D]) -> f32[B, D] {\n"
+                             "  n = 0\n  acc = 0\n"
+                             "  repeat r[i: L] with n, acc {\n"
+                             "    n = n + i\n"
+                             "    repeat q[j: 2] with acc { acc = acc + x * j }\n"
+                             "  }\n"
+                             "  return acc * n\n"
+                             "}\n", (front_options){0});
+    const double *y = run(&p);
+    for (int i = 0; i < 8; i++) assert_true(y[i] == 5.0 * i * 10);
+    end(&p);
+}
+
 static void test_moves(void **state)
 {
     program p = compile_text("dim T = B * S\n"
@@ -306,6 +322,7 @@ int main(void)
         cmocka_unit_test(test_shared_body),    cmocka_unit_test(test_broadcast),
         cmocka_unit_test(test_compute_type),   cmocka_unit_test(test_overrides),
         cmocka_unit_test(test_conv),           cmocka_unit_test(test_moves),
+        cmocka_unit_test(test_carries_from_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

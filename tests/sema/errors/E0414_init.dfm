@@ -7,3 +7,5 @@ block f(x: [B, S, D]) -> [B, S, D] {
   param d: f32[D] init constant(1 / 0)
   return x * a * b * c * d
 }
+block none(x: [B]) -> [B] { return 2 * x }
+block g(x: [B]) -> [B] { return none(x) as n init zeros }
