@@ -15,7 +15,7 @@ echo "== compiling models/dit.dfm"
 dfmc models/dit.dfm -o build/dit.plan
 echo "== training on the digits"
 rm -rf runs/quickstart
-dfm-rt train build/dit.plan run.folder=runs/quickstart
+dfm-rt train build/dit.plan run.folder=runs run.name=quickstart
 echo "== sampling"
 dfm-rt sample build/dit.plan --weights runs/quickstart -o runs/quickstart
 echo "== done: runs/quickstart/samples.png, runs/quickstart/samples.safetensors"
