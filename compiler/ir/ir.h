@@ -375,8 +375,9 @@ ir_val ir_table(ir_builder *b, ir_type t, const double *data);   /* data is kept
 ir_val ir_iota(ir_builder *b, ir_dim d);
 ir_val ir_random_draw(ir_builder *b, ir_type t, const ir_random *at, const ir_val *loops,
                       uint32_t n_loops);
-/* Result dims: union in operand order. Result dtype: per class; ARITH/FLOAT on floats: f32 if
- * any operand is f32, else that of the operands (f64 only if all are). */
+/* Result dims: those of the operand of highest rank (the first such) in its order, then what the
+ * others add, in operand order. Result dtype: per class; ARITH/FLOAT on floats: f32 if any operand
+ * is f32, else that of the operands (f64 only if all are). */
 ir_val ir_map1(ir_builder *b, ir_fn fn, ir_val x);
 ir_val ir_map2(ir_builder *b, ir_fn fn, ir_val x, ir_val y);
 ir_val ir_map3(ir_builder *b, ir_fn fn, ir_val x, ir_val y, ir_val z);

@@ -71,8 +71,11 @@ ir_type ir_map_type(ir_module *m, const ir_graph *g, ir_fn fn, const ir_val *arg
     case IR_CMP:
     case IR_LOGIC: break;
     }
-    ir_type t = ir_with_dtype(m, ir_type_at(g, args[0]), dt);
-    for (uint32_t i = 1; i < n; i++) t = ir_union(m, dt, t, ir_type_at(g, args[i]));
+    uint32_t first = 0;                      /* the order of the largest operand, then the rest */
+    for (uint32_t i = 1; i < n; i++)
+        if (info_of(&b, args[i])->rank > info_of(&b, args[first])->rank) first = i;
+    ir_type t = ir_with_dtype(m, ir_type_at(g, args[first]), dt);
+    for (uint32_t i = 0; i < n; i++) t = ir_union(m, dt, t, ir_type_at(g, args[i]));
     return t;
 }
 
