@@ -11,8 +11,9 @@
 enum {
     MAX_WEIGHT = 20,                         /* loads of one inlined expression */
     MAX_FLOPS = 160,
-    CHEAP_FLOPS = 4,                         /* may be computed by every user */
+    CHEAP_FLOPS = 8,                         /* may be computed by every user */
     CHEAP_LOADS = 1,
+    WIDE_FLOPS = 3,
     SMALL = 16,                              /* so much smaller than its user: computing is cheap */
     WIDE = 4,                                /* so much larger a user: computing it is dear */
 };
@@ -133,7 +134,7 @@ static void split_off_wide(kz_frame *f, const ir_op *op)
         ir_val a = below_views(f, op->args[k]);
         const ir_type_info *at = ir_type_of(m, ir_type_at(f->g, a));
         bool table = op->kind == IR_GATHER && k == 0;
-        if (!is_inline_work(f, a) || f->slot[a.i].flops < CHEAP_FLOPS - 1) continue;
+        if (!is_inline_work(f, a) || f->slot[a.i].flops < WIDE_FLOPS) continue;
         bool wide = ir_elems(m, op->type) >= WIDE * ir_elems(m, ir_type_at(f->g, a));
         bool lanes = t->rank && kz_has(at->dims, at->rank, t->dims[t->rank - 1]);
         if (table || (wide && lanes)) materialise(f, a);
@@ -169,10 +170,29 @@ static void weigh(kz_frame *f, ir_val v)
     }
 }
 
-static bool is_cheap(kz_frame *f, ir_val v)
+/* Work and loads of v's expression at (about) v's own size; smaller parts are computed per row. */
+typedef struct price { uint32_t flops, loads; uint64_t elems; uint32_t left; } price;
+
+static void add_price(const kz_frame *f, ir_val v, price *p)
 {
     const kz_slot *s = &f->slot[v.i];
-    return s->flops <= CHEAP_FLOPS && s->weight <= CHEAP_LOADS;
+    const ir_op *op = ir_op_of(f->g, v);
+    bool full = ir_elems(f->z->m, op->type) * SMALL > p->elems;
+    if (!p->left) return;
+    p->left--;
+    if (s->aliased || s->placed || s->material || (op->kind == IR_CONST && op->at->cst.n > 1)) {
+        p->loads += full;
+        return;
+    }
+    p->flops += full ? op_flops(op) : 0;
+    for (uint32_t k = 0; k < op->n_args; k++) add_price(f, op->args[k], p);
+}
+
+static bool is_cheap(const kz_frame *f, ir_val v)
+{
+    price p = {.elems = ir_elems(f->z->m, ir_type_at(f->g, v)), .left = 64};
+    add_price(f, v, &p);
+    return p.left && p.flops <= CHEAP_FLOPS && p.loads <= CHEAP_LOADS;
 }
 
 /* Largest user, through free ops. */
