@@ -227,7 +227,7 @@ static void ragged_mask(builtin_call *c, attention *t)
     ir_val run[2];
     for (int i = 0; i < 2; i++) {
         const sema_dim *d = i ? t->over : t->seq;
-        int64_t len = d->value / t->within->value;
+        int64_t len = t->within->value > 0 ? d->value / t->within->value : 1;
         ir_val n = ir_scalar(b, DFM_I32, (double)(len > 0 ? len : 1));
         run[i] = ir_map2(b, IR_FN_DIV, ir_iota(b, d->ir), n);
     }

@@ -52,7 +52,8 @@ static bool product_equals(builtin_call *c, const sema_dim *whole, const sema_di
                          product);
     diag_note(d, "%s = %lld, %s = %lld", whole_text, (long long)whole->value, product,
               (long long)p->value);
-    if (by_value || (n == 2 && whole->value / parts[1]->value == parts[0]->value))
+    bool floor = n == 2 && parts[1]->value > 0 && whole->value / parts[1]->value == parts[0]->value;
+    if (by_value || floor)
         diag_help(d, by_value ? "it holds for these values; `require %s %% %s == 0` makes it hold always"
                               : "`require %s %% %s == 0`, so that nothing is left over",
                   whole_text, sema_dim_text(s, parts[n - 1]));
