@@ -404,7 +404,8 @@ ir_val ir_attend_fwd(ir_builder *b, ir_val q, ir_val k, ir_val v, ir_val mask_or
                                                 if seq and over are one dim: over the keys */
 ir_val ir_attend_back(ir_builder *b, ir_val q, ir_val k, ir_val v, ir_val o, ir_val lse, ir_val d_o,
                       ir_val mask_or_none, const ir_attend *at);
-/* `at->body` must be finished. args in the order given at ir_scan. */
+/* `at->body` must be finished: if an older body equals it but for names, that one is used. args in
+ * the order given at ir_scan. */
 ir_val ir_scan_over(ir_builder *b, const ir_scan *at, const ir_val *args, uint32_t n);
 ir_val ir_call_op(ir_builder *b, const ir_call *at, const ir_val *args, uint32_t n);
 ir_val ir_get(ir_builder *b, ir_val tuple, uint32_t member);

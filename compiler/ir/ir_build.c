@@ -414,12 +414,14 @@ ir_val ir_scan_over(ir_builder *b, const ir_scan *at, const ir_val *args, uint32
 {
     ir_attrs a = {.scan = *at};
     DFM_ASSERT(n == at->n_carry + at->n_xs + at->n_caps);
+    a.scan.body = ir_same_body(b->m, at->body);
     return ir_emit(b, IR_SCAN, ir_scan_type(b->m, at), args, n, &a);
 }
 
 ir_val ir_call_op(ir_builder *b, const ir_call *at, const ir_val *args, uint32_t n)
 {
     ir_attrs a = {.call = *at};
+    a.call.body = ir_same_body(b->m, at->body);
     return ir_emit(b, IR_CALL, ir_call_type(b->m, at), args, n, &a);
 }
 

@@ -191,6 +191,43 @@ ir_val ir_emit(ir_builder *b, ir_op_kind k, ir_type t, const ir_val *args, uint3
     return ir_append(b->m, b->g, &op);
 }
 
+/* -- equal bodies ---------------------------------------------------------------------------- */
+
+static uint64_t graph_hash(const ir_graph *g)
+{
+    uint64_t h = mix64(g->ops.n, g->results.n);
+    for (uint32_t i = 1; i < g->ops.n; i++) h = mix64(h, op_hash(&g->ops.p[i]));
+    for (uint32_t i = 0; i < g->results.n; i++) h = mix64(h, g->results.p[i].val.i);
+    return h;
+}
+
+static bool graph_same(const ir_module *m, const ir_graph *a, const ir_graph *b)
+{
+    if (a->ops.n != b->ops.n || a->results.n != b->results.n || a->inputs.n != b->inputs.n)
+        return false;
+    for (uint32_t i = 1; i < a->ops.n; i++)
+        if (!op_same(m, a, &a->ops.p[i], &b->ops.p[i])) return false;
+    for (uint32_t i = 0; i < a->results.n; i++)
+        if (a->results.p[i].val.i != b->results.p[i].val.i) return false;
+    for (uint32_t i = 0; i < a->inputs.n; i++)
+        if (a->inputs.p[i].i != b->inputs.p[i].i) return false;
+    return true;
+}
+
+uint32_t ir_same_body(ir_module *m, uint32_t body)
+{
+    struct ir_intern *t = m->intern;
+    const ir_graph *g = m->graphs.p[body];
+    uint64_t h = graph_hash(g);
+    for (uint32_t i = 0; i < t->bodies.n; i++) {
+        uint32_t old = t->bodies.p[i].graph;
+        if (old == body || (t->bodies.p[i].hash == h && graph_same(m, m->graphs.p[old], g)))
+            return old;
+    }
+    dfm_push(m->arena, &t->bodies, ((ir_known_body){body, h}));
+    return body;
+}
+
 const ir_const *ir_const_of(const ir_graph *g, ir_val v)
 {
     const ir_op *op = ir_op_of(g, v);

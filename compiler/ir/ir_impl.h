@@ -10,10 +10,16 @@ typedef struct ir_slots {
     uint32_t n, used;                        /* n is a power of two */
 } ir_slots;
 
+typedef struct ir_known_body {
+    uint32_t graph;
+    uint64_t hash;
+} ir_known_body;
+
 struct ir_intern {
     ir_slots types, ixs;
     DFM_VEC(uint32_t) dim_of_name;           /* indexed by dfm_name */
     DFM_VEC(uint32_t) next_alias;            /* indexed by dim: D -> D' -> D'' */
+    DFM_VEC(ir_known_body) bodies;           /* of scans and calls so far, each once */
 };
 
 struct ir_cse { ir_slots slots; };
@@ -43,6 +49,8 @@ ir_val ir_emit(ir_builder *b, ir_op_kind k, ir_type t, const ir_val *args, uint3
                const ir_attrs *at);
 /* Append without looking (parser). */
 ir_val ir_append(ir_module *m, ir_graph *g, const ir_op *op);
+/* The first graph used as a body that equals `body` but for names and places. */
+uint32_t ir_same_body(ir_module *m, uint32_t body);
 bool ir_attrs_same(ir_op_kind k, const ir_attrs *a, const ir_attrs *b);
 ir_attrs *ir_attrs_copy(ir_module *m, ir_op_kind k, uint32_t n_view_coords, const ir_attrs *at);
 

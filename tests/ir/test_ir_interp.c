@@ -99,6 +99,25 @@ static void calls(void **state)
     world_free(&w);
 }
 
+/* Two bodies that differ in names only are one; a different constant makes another. */
+static void equal_bodies(void **state)
+{
+    world w = world_make();
+    ir_type t = tensor(&w, DFM_F32, 0);
+    ir_val in = input(&w, "in", t), out[3];
+    for (int i = 0; i < 3; i++) {
+        ir_call c = {0};
+        ir_builder b = body_of(&w, &c.body);
+        ir_val x = formal(&b, 0, t, i == 1 ? "other" : "x");
+        ir_val k = ir_scalar(&b, DFM_F32, i == 2 ? 3 : 2);
+        ir_result_add(&b, ir_map2(&b, IR_FN_MUL, x, k), "y");
+        out[i] = ir_call_op(&w.b, &c, &in, 1);
+    }
+    assert_int_equal(out[0].i, out[1].i);
+    assert_int_not_equal(out[0].i, out[2].i);
+    world_free(&w);
+}
+
 static void rounding(void **state)
 {
     world w = world_make();
@@ -198,7 +217,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scans),         cmocka_unit_test(nested),      cmocka_unit_test(calls),
-        cmocka_unit_test(rounding),      cmocka_unit_test(environment), cmocka_unit_test(costs),
+        cmocka_unit_test(equal_bodies), cmocka_unit_test(rounding),      cmocka_unit_test(environment), cmocka_unit_test(costs),
         cmocka_unit_test(documentation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
