@@ -468,6 +468,7 @@ struct sema {
     DFM_VEC(const ast_node *) called;        /* functions that something called */
     struct sema_op *op;            /* sema_op.c: the comprehension being evaluated, or NULL */
     sema_act *op_act;              /* its activation: the hook sema_op_expr is for this one only */
+    struct op_memo *op_memo;       /* sema_op_memo.c: tables that ops of constants made */
     struct sema_dims *dims;        /* sema_dims.c */
     struct sema_params *params;    /* sema_param.c */
     struct sema_bodies *bodies;    /* sema_repeat.c: finished bodies, for sharing */

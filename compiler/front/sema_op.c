@@ -120,6 +120,18 @@ static const op_axis *find_direct(sema *s, const char *name, const ast_node *e)
     return found;
 }
 
+/* Does e read a value whose error has been reported? */
+static bool reads_poison(sema *s, const ast_node *e)
+{
+    sema_value v;
+    if (!e) return false;
+    if (e->kind == AST_NAME && sema_local(s, e->text, &v) && sema_bad(v)) return true;
+    if (reads_poison(s, e->a) || reads_poison(s, e->b)) return true;
+    for (uint32_t i = 0; i < e->n_kids; i++)
+        if (reads_poison(s, e->kids[i])) return true;
+    return false;
+}
+
 static bool dim_in_use(const struct sema_op *op, const op_var *self, ir_dim d)
 {
     for (uint32_t i = 0; i < op->n_vars; i++)
@@ -218,6 +230,7 @@ bool op_push_var(sema *s, const ast_node *elem, const op_axis *prefer, const ast
         if (!take_range(s, &v, elem->a)) return false;
     } else {
         const op_axis *ax = prefer ? prefer : find_direct(s, v.name, scope);
+        if (!ax && reads_poison(s, scope)) return false;
         if (!ax) {
             diag *d = sema_error(s, E0503, elem->loc, "index `%s` has no range", v.name);
             diag_help(d, "index a tensor directly by it, `x[%s]`, or write its range, `%s: 0..3`",
@@ -487,10 +500,14 @@ bool op_stmts(sema *s, const ast_node *list)
 
 bool sema_call_op(sema *s, const ast_node *op)
 {
+    const char *key;
+    size_t n_key = 0;
     if (op->d) return op_call_with_vjp(s, op);
+    if (op_memo_find(s, op, &key, &n_key)) return true;
     op_begin(s, op);
     bool ok = op_stmts(s, op->c);
     op_end(s);
+    if (ok) op_memo_keep(s, op, key, n_key);
     return ok;
 }
 

@@ -8,6 +8,7 @@
  *     sema_op.c        statements: comprehensions, their variables and ranges, return
  *     sema_op_expr.c   the hook: reads, index variables as numbers, reductions, select
  *     sema_op_index.c  index expressions: from the tree to ir_ix, ranges under conditions
+ *     sema_op_memo.c   tables that were computed before
  *     sema_op_vjp.c    ops with a `vjp`: body graph, gradient graph, call
  */
 #ifndef DFM_COMPILER_FRONT_SEMA_OP_H
@@ -86,6 +87,14 @@ void op_assume(sema *s, const ast_node *cond, bool negated);
 /* -- sema_op_expr.c ----------------------------------------------------------------------- */
 /* sema_op_expr: see sema.h */
 bool op_is_reduction(const ast_node *e);
+
+/* -- sema_op_memo.c ----------------------------------------------------------------------- */
+
+/* If s->act calls `op` with constants only: its results from an earlier such call, in
+ * act->results (true); else false, and the key under which op_memo_keep keeps them (NULL: an
+ * argument is a tensor). */
+bool op_memo_find(sema *s, const ast_node *op, const char **out_key, size_t *out_n);
+void op_memo_keep(sema *s, const ast_node *op, const char *key, size_t n_key);
 
 /* -- sema_op_vjp.c ------------------------------------------------------------------------ */
 

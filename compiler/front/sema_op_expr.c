@@ -75,8 +75,10 @@ static bool read_direct(sema *s, const ast_node *e, const ast_node *elem, const 
         for (uint32_t i = 0; i < ax->n; i++) r->coords[r->n++] = ir_ix_var(m, v->dims[i]);
         return true;
     }
-    int64_t have = op_extent(m, v->dims, v->n), want = op_extent(m, ax->dims, ax->n);
-    if (!v->exact || have == want) {
+    int64_t have = op_extent(m, v->dims, v->n), want = op_extent(m, ax->dims, ax->n), lo, hi;
+    op_range(s, op_var_ix(s, v), &lo, &hi);
+    bool guarded = s->op->n_conds && lo >= 0 && hi < want;
+    if (!v->exact || have == want || guarded) {
         *out_done = false;
         return true;
     }

@@ -18,15 +18,49 @@ op sinusoid(t: f32[...], K: dim, max_period: const = 10000, order: const = "cos_
   return y
 }
 
+## Sines, then cosines, of 0 .. N - 1 times F / 2 frequencies theta^(-2 i / F).
+op sincos_1d(N: dim, F: dim, theta: const = 10000) -> f32[N, F] {
+  require F % 2 == 0, "sincos_1d: the width must be even"
+  half = F // 2
+  w[f: F] = exp(-log(theta) * f32(f % half) / half)
+  y[n, f] = select(f < half, sin(f32(n) * w[f]), cos(f32(n) * w[f]))
+  return y
+}
+
 ## Table of 2-D sinusoids as DiT has it: the first half of D encodes x (the column), the second
 ## half y (the row); each half is sines, then cosines, of D / 4 frequencies.
 op sincos_2d(Gy: dim, Gx: dim, D: dim, theta: const = 10000) -> f32[Gy, Gx, D] {
   require D % 4 == 0, "sincos_2d: the width must be a multiple of 4"
-  q = D // 4
-  w[d: D] = exp(-log(theta) * f32(d % q) / q)
-  a[y: Gy, x: Gx, d: D] = f32(select(d < 2 * q, x, y)) * w[d]
-  p[y, x, d] = select(d % (2 * q) < q, sin(a[y, x, d]), cos(a[y, x, d]))
+  half = D // 2
+  of_x = sincos_1d(Gx, half, theta)
+  of_y = sincos_1d(Gy, half, theta)
+  p[y, x, d] = select(d < half, of_x[x, d % half], of_y[y, d % half])
   return p
+}
+
+## Cosines and sines of 0 .. N - 1 times P frequencies theta^(-i / P): one axis of a grid.
+op rope_axis(N: dim, P: dim, theta: const) -> (c: f32[N, P], s: f32[N, P]) {
+  freq[p: P] = exp(-log(theta) * f32(p) / P)
+  a[n: N, p: P] = f32(n) * freq[p]
+  c[n, p] = cos(a[n, p])
+  s[n, p] = sin(a[n, p])
+  return c, s
+}
+
+## Cosines and sines for tokens on a grid: [tokens, pairs of features], pairs of the axes in order.
+op rope_table(S: dim, P: dim, grid: const, split: const, theta: const)
+    -> (c: f32[S, P], s: f32[S, P]) {
+  g0, g1, g2 = grid
+  h0 = split[0] // 2
+  h1 = h0 + split[1] // 2
+  c0, s0 = rope_axis(g0, h0, theta)
+  c1, s1 = rope_axis(g1, h1 - h0, theta)
+  c2, s2 = rope_axis(g2, P - h1, theta)
+  c[t, p] = select(p < h0, c0[t // (g1 * g2), p],
+                   select(p < h1, c1[t // g2 % g1, p - h0], c2[t % g2, p - h1]))
+  s[t, p] = select(p < h0, s0[t // (g1 * g2), p],
+                   select(p < h1, s1[t // g2 % g1, p - h0], s2[t % g2, p - h1]))
+  return c, s
 }
 
 ## Rotary embedding of tokens on a grid, interleaved pairs: x is over tokens (the merged grid) and
@@ -35,20 +69,11 @@ op sincos_2d(Gy: dim, Gx: dim, D: dim, theta: const = 10000) -> f32[Gy, Gx, D] {
 op rope(x: any[..., S, F], grid: dim, split: const, theta: const = 10000.0,
         S: dim = merged(grid), F: dim = last_dim(x)) -> any[..., S, F] {
   require len(grid) == 3 and len(split) == 3, "rope: three axes: grid=(T, Gy, Gx), split=(t, y, x)"
-  g0, g1, g2 = grid
   w0, w1, w2 = split
   require w0 + w1 + w2 == F, "rope: the widths of `split` must add up to the feature dim"
   require w0 % 2 == 0 and w1 % 2 == 0 and w2 % 2 == 0, "rope: the widths must be even"
-  h0 = w0 // 2
-  h1 = h0 + w1 // 2
-  # of pair p: the axis' width, the first pair of the axis, the frequency
-  wide[p: 0..F // 2] = select(p < h0, w0, select(p < h1, w1, w2))
-  first[p: 0..F // 2] = select(p < h0, 0, select(p < h1, h0, h1))
-  freq[p: 0..F // 2] = exp(-log(theta) * 2 * f32(p - first[p]) / f32(wide[p]))
-  at[s: S, p: 0..F // 2] = select(p < h0, s // (g1 * g2), select(p < h1, s // g2 % g1, s % g2))
-  turn[s, p] = f32(at[s, p]) * freq[p]
-  c[s, p] = cos(turn[s, p])
-  n[s, p] = sin(turn[s, p])
+  require w0 > 0 and w1 > 0 and w2 > 0, "rope: every axis needs a pair of features"
+  c, n = rope_table(S, F // 2, grid, split, theta)
   # (x0, x1) -> (x0 c - x1 n, x1 c + x0 n): e is the place within the pair
   r[..., s, p, e: 0..2] = x[..., s, 2 * p + e] * c[s, p] + (2 * e - 1) * x[..., s, 2 * p + 1 - e] * n[s, p]
   y[..., s, f] = r[..., s, f // 2, f % 2]

@@ -231,6 +231,28 @@ static void tables_fold(void **state)
     h_done(h);
 }
 
+/* A variable may index a shorter dim directly where a select keeps it inside. */
+static void guarded_direct_index(void **state)
+{
+    h_ctx *h = program("op f(x: f32[D], w: f32[E]) -> f32[D] {\n"
+                       "  y[d] = select(d < E, w[d], x[d]) + select(d >= 2, w[d - 2], 0.0)\n  return y\n}\n"
+                       "model m(x: f32[D], w: f32[E]) -> f32[D] { return f(x, w) }\n");
+    const double *y = h_run(h, "forward", 0), *x = h_get(h, "x", 5), *w = h_get(h, "w", 3);
+    for (int d = 0; d < 5; d++) CLOSE(y[d], (d < 3 ? w[d] : x[d]) + (d < 2 ? 0 : w[d - 2]), 1e-15);
+    h_done(h);
+}
+
+/* Ops of constants are evaluated once: the second call gives the same table. */
+static void tables_are_kept(void **state)
+{
+    h_ctx *h = program("op table(n: const, N: dim) -> f32[N] { y[d: N] = f32(d) * n; return y }\n"
+                       "model m(x: f32[D]) -> f32[D] {\n"
+                       "  return x + table(2, D) * table(2, D) + table(3, D)\n}\n");
+    const double *y = h_run(h, "forward", 0), *x = h_get(h, "x", 5);
+    for (int d = 0; d < 5; d++) CLOSE(y[d], x[d] + 4.0 * d * d + 3 * d, 1e-15);
+    h_done(h);
+}
+
 /* -- vjp ------------------------------------------------------------------------------------------ */
 
 static const char CLIP[] =
@@ -368,7 +390,8 @@ int main(void)
         cmocka_unit_test(windows_with_a_written_range),
         cmocka_unit_test(products_become_contractions_where_it_pays),
         cmocka_unit_test(sum_over_the_dim_of_the_target),
-        cmocka_unit_test(blocks_inside_are_inlined), cmocka_unit_test(tables_fold),
+        cmocka_unit_test(blocks_inside_are_inlined), cmocka_unit_test(tables_fold), cmocka_unit_test(guarded_direct_index),
+        cmocka_unit_test(tables_are_kept),
         cmocka_unit_test(vjp_makes_a_call), cmocka_unit_test(reports), cmocka_unit_test(vjp_reports),
         cmocka_unit_test(uncalled_ops_are_checked),
     };
