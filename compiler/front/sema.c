@@ -268,7 +268,7 @@ static void constant_frame(sema *s)
     s->m->graphs.n--;
 }
 
-bool front_compile(front_ctx *cx, const front_options *o, ir_module **out)
+static sema *run(front_ctx *cx, const front_options *o)
 {
     sema *s = dfm_new(cx->arena, sema);
     uint32_t first = diag_count(cx->diag);
@@ -282,6 +282,41 @@ bool front_compile(front_ctx *cx, const front_options *o, ir_module **out)
     work(s);
     dfm_arena_destroy(s->scratch);
     diag_sort_from(cx->diag, first);
+    return s;
+}
+
+/* Does the program compile with this variant? Reports go nowhere. */
+static bool variant_is_fine(const front_options *o)
+{
+    dfm_arena *a = dfm_arena_create("variant");
+    front_ctx own = {a, dfm_names_create(a), diag_create(a)};
+    run(&own, o);
+    bool fine = diag_n_errors(own.diag) == 0;
+    dfm_arena_destroy(a);
+    return fine;
+}
+
+/* In check without a variant, all of them are tried; the first that fails is reported. */
+static void check_variants(sema *s)
+{
+    const ast_node *all[64];
+    uint32_t n = sections_of(s, AST_VARIANT, all, 64);
+    for (uint32_t i = 0; i < n; i++) {
+        front_options o = *s->o;
+        if (!ast_n(all[i]->c)) continue;
+        o.variant = all[i]->text;
+        if (variant_is_fine(&o)) continue;
+        front_options *kept = dfm_dup(s->arena, &o, sizeof o);
+        run(s->cx, kept);
+        return;
+    }
+}
+
+bool front_compile(front_ctx *cx, const front_options *o, ir_module **out)
+{
+    sema *s = run(cx, o);
+    bool plain = o->check_only && !o->variant && s->main && ok_so_far(s);
+    if (plain) check_variants(s);
     bool ok = diag_n_errors(cx->diag) == 0;
     *out = ok ? s->m : NULL;
     return ok;
