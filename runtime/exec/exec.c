@@ -100,7 +100,7 @@ void rt_close(rt *r)
 }
 
 const plan *rt_plan_of(const rt *r) { return &r->p; }
-const char *rt_path(const rt *r) { return r->path; }
+const char *rt_plan_path(const rt *r) { return r->path; }
 dev *rt_device(rt *r) { return r->device; }
 uint64_t rt_memory(const rt *r) { return r->memory; }
 

@@ -31,7 +31,7 @@ typedef struct rt_options {
 dfm_status rt_open(const char *path, const rt_options *options, rt **out, dfm_err *err);
 void rt_close(rt *r);                        /* NULL is allowed */
 const plan *rt_plan_of(const rt *r);
-const char *rt_path(const rt *r);
+const char *rt_plan_path(const rt *r);
 dev *rt_device(rt *r);
 uint64_t rt_memory(const rt *r);             /* bytes of arena and state */
 
