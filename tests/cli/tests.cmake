@@ -1,0 +1,6 @@
+# The command lines: exit codes, messages, what is left behind.
+if(TARGET dfm-rt AND TARGET make_toy)
+  add_test(NAME cli_rt COMMAND python3 ${CMAKE_CURRENT_LIST_DIR}/rt_cli.py $<TARGET_FILE:dfm-rt>
+    $<TARGET_FILE:make_toy>)
+  set_tests_properties(cli_rt PROPERTIES LABELS fast TIMEOUT 300)
+endif()
