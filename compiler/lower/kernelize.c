@@ -97,7 +97,7 @@ static void emit_units(kz_frame *f)
         if (best == f->units.n) break;
         if (f->units.p[best].anchor.i) kz_emit_anchor(f, f->units.p[best].anchor);
         else kz_emit_group(f, best);
-        f->units.p[best].emitted = true;
+        f->units.p[best].emitted = !f->units.p[best].dead;       /* dead: it was split */
         if (f->z->status != DFM_OK) return;
     }
     for (uint32_t i = 0; i < f->units.n; i++)

@@ -116,6 +116,7 @@ void kz_note(kz *z, dfm_loc loc, const char *format, ...) __attribute__((format(
 /* -- kernelize_plan.c, kernelize_fuse.c --------------------------------------------------------- */
 void kz_plan(kz_frame *f);
 void kz_make_units(kz_frame *f);
+void kz_split_unit(kz_frame *f, uint32_t unit);         /* back to one unit per root */
 void kz_add_copy(kz_frame *f, ir_val v, const kir_arg *dest);        /* a unit that copies v */
 void kz_gather_leaves(kz_frame *f, ir_val v, bool identity, bool expand, kz_leaves *out);
 void kz_fuse(kz_frame *f);

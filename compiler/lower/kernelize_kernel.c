@@ -17,7 +17,7 @@ enum {
     SHORTEST_CUT = 16,
 };
 
-static kz_kernel *kernel_new(kz_frame *f, uint32_t unit, const char *name, dfm_loc loc)
+static kz_kernel *kernel_nameless(kz_frame *f, uint32_t unit, dfm_loc loc)
 {
     kz_kernel *b = dfm_new(f->z->a, kz_kernel);
     b->z = f->z;
@@ -26,6 +26,12 @@ static kz_kernel *kernel_new(kz_frame *f, uint32_t unit, const char *name, dfm_l
     b->k = dfm_new(f->z->a, kir_kernel);
     b->k->loc = loc;
     b->k->block = 1;
+    return b;
+}
+
+static kz_kernel *kernel_new(kz_frame *f, uint32_t unit, const char *name, dfm_loc loc)
+{
+    kz_kernel *b = kernel_nameless(f, unit, loc);
     const char *base = dfm_fmt(f->z->a, "%s.%s", f->z->prog->name, name);
     b->k->name = dfm_intern(f->z->m->names, base);
     bool taken = true;
@@ -294,9 +300,31 @@ static bool in_place(const kz_kernel *b)
     return false;
 }
 
+/* Would the group be a kernel with more operands than there may be? Views can make several of one
+ * value, so this is known only when the loads are there. */
+static bool is_too_wide(kz_frame *f, uint32_t unit)
+{
+    const kz_unit *u = &f->units.p[unit];
+    uint32_t n = u->roots.n;
+    if (n < 2) return false;
+    kz_kernel *b = kernel_nameless(f, unit + 1, (dfm_loc){0});
+    set_space(b, u);
+    for (uint32_t i = 0; i < n; i++) {
+        const kz_root *r = &u->roots.p[i];
+        const ir_op *op = ir_op_of(f->g, r->v);
+        ir_val v = r->kind == KZ_COLUMN ? op->args[0] : r->v;
+        kz_pull(b, (kz_val){f, v}, kz_coords(b, ir_type_at(f->g, v)), 0);
+    }
+    return b->k->args.n + n > KIR_MAX_ARGS;
+}
+
 void kz_emit_group(kz_frame *f, uint32_t unit)
 {
     kz *z = f->z;
+    if (is_too_wide(f, unit)) {
+        kz_split_unit(f, unit);
+        return;
+    }
     uint32_t n = f->units.p[unit].roots.n;
     kir_arg *dest = dfm_new_n(z->a, kir_arg, n), *partial = dfm_new_n(z->a, kir_arg, n);
     for (uint32_t i = 0; i < n; i++) dest[i] = destination(f, unit, &f->units.p[unit].roots.p[i]);

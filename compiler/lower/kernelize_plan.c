@@ -375,3 +375,16 @@ void kz_add_copy(kz_frame *f, ir_val v, const kir_arg *dest)
     kz_gather_leaves(f, v, true, false, &u.leaves);
     dfm_push(f->z->a, &f->units, u);
 }
+
+void kz_split_unit(kz_frame *f, uint32_t unit)
+{
+    f->units.p[unit].dead = true;
+    kz_note(f->z, kz_loc(f, f->units.p[unit].roots.p[0].v),
+            "a kernel of %u results has too many operands: one kernel each",
+            f->units.p[unit].roots.n);
+    for (uint32_t i = 0; i < f->units.p[unit].roots.n; i++) {
+        kz_root r = f->units.p[unit].roots.p[i];
+        if (r.has_dest) kz_add_copy(f, r.v, &r.dest);
+        else add_unit(f, r.v);
+    }
+}

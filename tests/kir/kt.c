@@ -9,13 +9,18 @@
 static uint64_t gemm_scratch(const kir_gemm *g) { return g->batch[0] > 1 ? 128 : 0; }
 static uint64_t attn_scratch(const kir_attn *a, const kir_module *m) { (void)m; return a->backward ? 256 : 0; }
 
-const kir_limits *kt_limits(void)
+static bool dense_f32_only(const kir_gemm *g)
 {
-    static const kir_limits l = {.target = "test", .row_bytes = 16384, .max_streams = 12,
-                                 .lane_target = 64, .gemm_scratch = gemm_scratch,
-                                 .attn_scratch = attn_scratch};
-    return &l;
+    return g->a.dtype == DFM_F32 && g->b.dtype == DFM_F32 && g->c.dtype == DFM_F32;
 }
+
+static const kir_limits limits_of[KT_LIMITS] = {
+    {.target = "wide", .row_bytes = 16384, .max_streams = 12, .lane_target = 64,
+     .gemm_scratch = gemm_scratch, .attn_scratch = attn_scratch},
+    {.target = "narrow", .row_bytes = 0, .max_streams = 4, .lane_target = 16,
+     .gemm_takes = dense_f32_only},
+    {.target = "alone", .row_bytes = 64, .max_streams = 0, .lane_target = 1000},
+};
 
 /* Parameters without a place get one flat buffer. */
 static void give_places(fx *f)
@@ -46,7 +51,7 @@ static void print_graph(fx *f, const ir_graph *g)
     printf("%s", dfm_sb_cstr(&s));
 }
 
-kir_module *kt_lower(fx *f, const ir_graph *g, bool replace_draws)
+kir_module *kt_lower_for(fx *f, const ir_graph *g, bool replace_draws, int limits)
 {
     give_places(f);
     ir_target *to = dfm_new_n(f->a, ir_target, g->results.n + 1);
@@ -61,7 +66,7 @@ kir_module *kt_lower(fx *f, const ir_graph *g, bool replace_draws)
              ((ir_program){"test", graph, g->results.n, to, index, replace_draws}));
     dfm_err err = {0};
     kir_module *k = NULL;
-    if (lower_kernelize(f->m, kt_limits(), f->a, NULL, NULL, &k, &err) != DFM_OK) {
+    if (lower_kernelize(f->m, &limits_of[limits], f->a, NULL, NULL, &k, &err) != DFM_OK) {
         print_graph(f, g);
         fail_err(&err);
     }
@@ -69,6 +74,11 @@ kir_module *kt_lower(fx *f, const ir_graph *g, bool replace_draws)
     if (lower_memplan(k, &mem, &err) != DFM_OK) fail_err(&err);
     assert_true(mem.arena_bytes >= mem.lower_bound);
     return k;
+}
+
+kir_module *kt_lower(fx *f, const ir_graph *g, bool replace_draws)
+{
+    return kt_lower_for(f, g, replace_draws, KT_WIDE);
 }
 
 const char *kt_text(fx *f, const kir_module *m)
@@ -181,9 +191,9 @@ static void compare(fx *f, const ir_graph *g, const kir_module *k, void *const *
     }
 }
 
-kir_module *kt_check_with(fx *f, const ir_graph *g, double tol, bool replace_draws)
+static kir_module *check(fx *f, const ir_graph *g, double tol, bool replace_draws, int limits)
 {
-    kir_module *k = kt_lower(f, g, replace_draws);
+    kir_module *k = kt_lower_for(f, g, replace_draws, limits);
     check_round_trip(f, k);
     void **base = make_memory(f, k);
     const kir_program *p = k->programs.p[0];
@@ -199,7 +209,12 @@ kir_module *kt_check_with(fx *f, const ir_graph *g, double tol, bool replace_dra
     return k;
 }
 
-void kt_check(fx *f, const ir_graph *g, double tol) { kt_check_with(f, g, tol, false); }
+void kt_check_for(fx *f, const ir_graph *g, double tol, int limits) { check(f, g, tol, false, limits); }
+void kt_check(fx *f, const ir_graph *g, double tol) { check(f, g, tol, false, KT_WIDE); }
+kir_module *kt_check_with(fx *f, const ir_graph *g, double tol, bool replace_draws)
+{
+    return check(f, g, tol, replace_draws, KT_WIDE);
+}
 
 static uint32_t count(const kir_nodes *list, kir_node_kind kind)
 {

@@ -304,6 +304,57 @@ static void half_precision(void **state)
     fx_free(n.f);
 }
 
+/* Each result adds fifteen more rows of a table: as one kernel it would have 120 operands. */
+static void too_many_operands_for_one_kernel(void **state)
+{
+    net n = begin(203);
+    ir_module *m = n.f->m;
+    ir_val t = in(&n, "T=120,D=9"), sum = in(&n, "D");
+    ir_dim d = fx_dim(n.f, "D", 9);
+    for (int64_t k = 0; k < 120; k++) {
+        ir_ix c[2] = {ir_ix_const(m, k), ir_ix_var(m, d)};
+        ir_val row = ir_view_of(n.b, t, fx_type(n.f, DFM_F32, "D"), c, NULL, 0, 0);
+        sum = f2(&n, IR_FN_ADD, sum, f2(&n, IR_FN_MUL, row, num(&n, 1.0 / (double)(k + 1))));
+        if (k % 15 == 14) out(&n, sum);
+    }
+    kir_module *k = kt_check_with(n.f, n.b->g, 1e-5, false);
+    assert_in_range(kt_count(k, KIR_NODE_KERNEL), 2, 16);
+    fx_free(n.f);
+}
+
+/* Carries that are swapped, kept, replaced by constants; a carry that others read after its
+ * successor is made; a carry in place. */
+static void carries(void **state)
+{
+    net n = begin(204);
+    uint32_t body;
+    ir_type v = fx_type(n.f, DFM_F32, "D=6"), i32 = ir_tensor(n.f->m, DFM_I32, NULL, 0);
+    ir_dim loop = fx_dim(n.f, "L", 4);
+    ir_builder b = fx_body(n.f, "body", &body);
+    ir_val it = fx_formal(&b, i32), a = fx_formal(&b, v), c = fx_formal(&b, v), e = fx_formal(&b, v);
+    ir_val g = fx_formal(&b, v), x = fx_formal(&b, v), cap = fx_formal(&b, v);
+    ir_val next = ir_map2(&b, IR_FN_ADD, g, ir_map2(&b, IR_FN_MUL, x, ir_cast(&b, it, DFM_F32)));
+    ir_result_add(&b, c, "a");               /* swapped with the next */
+    ir_result_add(&b, a, "c");
+    ir_result_add(&b, e, "e");               /* kept */
+    ir_result_add(&b, ir_map2(&b, IR_FN_ADD, next, cap), "g");
+    ir_result_add(&b, ir_map2(&b, IR_FN_MUL, ir_map2(&b, IR_FN_SUB, g, a), cap), "y");
+    ir_dim d = fx_dim(n.f, "D", 6);
+    ir_result_add(&b, ir_reduce_over(&b, IR_RED_SUM, ir_map2(&b, IR_FN_MUL, g, g), &d, 1), "z");
+    ir_val args[6];
+    for (int k = 0; k < 4; k++) args[k] = in(&n, "D");
+    args[4] = in(&n, "L,D");
+    args[5] = in(&n, "D");
+    for (int reverse = 0; reverse < 2; reverse++) {
+        ir_scan at = {.body = body, .loop = loop, .n_carry = 4, .n_xs = 1, .n_caps = 1, .n_ys = 2,
+                      .reverse = reverse};
+        ir_val s = ir_scan_over(n.b, &at, args, 6);
+        for (uint32_t k = 0; k < 6; k++) out(&n, ir_get(n.b, s, k));
+    }
+    for (int k = 0; k < KT_LIMITS; k++) kt_check_for(n.f, n.b->g, 1e-5, k);
+    fx_free(n.f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +374,8 @@ int main(void)
         cmocka_unit_test(attention_with_shared_keys),
         cmocka_unit_test(draws_that_may_be_replaced),
         cmocka_unit_test(half_precision),
+        cmocka_unit_test(too_many_operands_for_one_kernel),
+        cmocka_unit_test(carries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
