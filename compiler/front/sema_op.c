@@ -170,6 +170,10 @@ static bool take_range(sema *s, op_var *v, const ast_node *range)
         if (!sema_need_int(s, x.u.pair[0], range->loc, "the start of a range", &lo)
             || !sema_need_int(s, x.u.pair[1], range->loc, "the end of a range", &hi))
             return false;
+        if (lo < -INT32_MAX || hi > INT32_MAX) {
+            sema_error(s, E0310, range->loc, "the bounds of a range must be below 2^31");
+            return false;
+        }
         if (lo >= hi) {
             sema_error(s, E0308, range->loc, "range %lld..%lld is empty", (long long)lo,
                        (long long)hi);
@@ -193,6 +197,23 @@ static bool take_range(sema *s, op_var *v, const ast_node *range)
     return take_dims(s, v, dims, (uint32_t)n);
 }
 
+/* All variables in scope together make a tensor that a program can hold. */
+static bool fits(sema *s, const ast_node *elem)
+{
+    double elems = 1;
+    uint32_t rank = 0;
+    for (uint32_t i = 0; i < s->op->n_vars; i++)
+        for (uint32_t k = 0; k < s->op->vars[i].n; k++, rank++)
+            elems *= (double)ir_extent(s->m, s->op->vars[i].dims[k]);
+    if (rank > IR_MAX_RANK) {
+        sema_error(s, E0505, elem->loc, "more than %d dims in one expression", IR_MAX_RANK);
+        return false;
+    }
+    if (elems <= 0x1p58) return true;
+    sema_error(s, E0310, elem->loc, "the index variables take more than 2^58 values");
+    return false;
+}
+
 static bool push_rest(sema *s, const ast_node *elem)
 {
     struct sema_op *op = s->op;
@@ -204,7 +225,7 @@ static bool push_rest(sema *s, const ast_node *elem)
     *v = (op_var){.name = "...", .exact = true, .n = op->n_rest, .loc = elem->loc};
     memcpy(v->dims, op->rest, sizeof v->dims);
     op->n_vars++;
-    return true;
+    return fits(s, elem);
 }
 
 bool op_push_var(sema *s, const ast_node *elem, const op_axis *prefer, const ast_node *scope)
@@ -240,7 +261,7 @@ bool op_push_var(sema *s, const ast_node *elem, const op_axis *prefer, const ast
         if (!take_dims(s, &v, ax->dims, ax->n)) return false;
     }
     op->vars[op->n_vars++] = v;
-    return true;
+    return fits(s, elem);
 }
 
 /* -- results --------------------------------------------------------------------------------- */

@@ -117,10 +117,14 @@ static int64_t floor_div(int64_t a, int64_t b)
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 
-enum { FAR = 1 << 30 };                      /* extents are smaller; keeps sums far from overflow */
-static int64_t near64(int64_t x)
+/* Bounds saturate far below overflow, so that sums and quotients of them are exact or far away. */
+#define FAR ((int64_t)1 << 60)
+static int64_t near64(int64_t x) { return max64(min64(x, FAR), -FAR); }
+static int64_t near_mul(int64_t a, int64_t b)
 {
-    return max64(min64(x, (int64_t)FAR * FAR), -(int64_t)FAR * FAR);
+    int64_t r;
+    if (__builtin_mul_overflow(a, b, &r)) r = (a < 0) != (b < 0) ? -FAR : FAR;
+    return near64(r);
 }
 
 /* Bounds of one variable: its extent, and conditions lo <= k * var + c <= hi. */
@@ -134,7 +138,7 @@ static void var_range(sema *s, ir_dim d, int64_t *lo, int64_t *hi)
         int64_t coef[2], k;
         uint32_t n;
         if (!ir_ix_affine(s->m, c->e, dims, coef, 1, &n, &k) || n != 1 || dims[0].i != d.i) continue;
-        int64_t a = near64(c->lo) - k, b = near64(c->hi) - k, q = coef[0];
+        int64_t a = near64(c->lo) - near64(k), b = near64(c->hi) - near64(k), q = coef[0];
         int64_t l = q > 0 ? -floor_div(-a, q) : -floor_div(b, -q);
         int64_t h = q > 0 ? floor_div(b, q) : floor_div(-a, -q);
         *lo = max64(*lo, l);
@@ -152,13 +156,13 @@ static void tree_range(sema *s, ir_ix x, int64_t *lo, int64_t *hi)
     case IX_ADD:
         tree_range(s, e->a, lo, hi);
         tree_range(s, e->b, &l, &h);
-        *lo += l;
-        *hi += h;
+        *lo = near64(*lo + l);
+        *hi = near64(*hi + h);
         return;
     case IX_MUL:
         tree_range(s, e->a, &l, &h);
-        *lo = (e->c >= 0 ? l : h) * e->c;
-        *hi = (e->c >= 0 ? h : l) * e->c;
+        *lo = near_mul(e->c >= 0 ? l : h, e->c);
+        *hi = near_mul(e->c >= 0 ? h : l, e->c);
         return;
     case IX_DIV:
         tree_range(s, e->a, lo, hi);
@@ -177,10 +181,14 @@ static void tree_range(sema *s, ir_ix x, int64_t *lo, int64_t *hi)
         return;
     case IX_CLAMP:
         tree_range(s, e->a, lo, hi);
-        *lo = min64(max64(*lo, e->c), e->c2);
-        *hi = min64(max64(*hi, e->c), e->c2);
+        *lo = min64(max64(*lo, near64(e->c)), near64(e->c2));
+        *hi = min64(max64(*hi, near64(e->c)), near64(e->c2));
         return;
-    default: ir_ix_range(s->m, x, lo, hi); return;
+    default:
+        ir_ix_range(s->m, x, lo, hi);
+        *lo = near64(*lo);
+        *hi = near64(*hi);
+        return;
     }
 }
 
@@ -188,7 +196,7 @@ void op_range(sema *s, ir_ix x, int64_t *lo, int64_t *hi)
 {
     int64_t l, h, c;
     ir_ix_range(s->m, x, lo, hi);
-    if (*lo < -(int64_t)FAR * 4 || *hi > (int64_t)FAR * 4) return;
+    if (*lo < -FAR || *hi > FAR) return;
     tree_range(s, x, &l, &h);
     *lo = max64(*lo, l);
     *hi = min64(*hi, h);
@@ -196,11 +204,11 @@ void op_range(sema *s, ir_ix x, int64_t *lo, int64_t *hi)
         const ir_cond *k = &s->op->conds[i];
         ir_ix minus = ir_ix_mul(s->m, k->e, -1);
         if (is_const_ix(s->m, ir_ix_add(s->m, x, minus), &c)) {
-            *lo = max64(*lo, near64(k->lo) + c);
-            *hi = min64(*hi, near64(k->hi) + c);
+            *lo = max64(*lo, near64(k->lo) + near64(c));
+            *hi = min64(*hi, near64(k->hi) + near64(c));
         } else if (is_const_ix(s->m, ir_ix_add(s->m, x, k->e), &c)) {
-            *lo = max64(*lo, c - near64(k->hi));
-            *hi = min64(*hi, c - near64(k->lo));
+            *lo = max64(*lo, near64(c) - near64(k->hi));
+            *hi = min64(*hi, near64(c) - near64(k->lo));
         }
     }
 }
@@ -215,7 +223,7 @@ static void assume(sema *s, ir_ix e, int64_t lo, int64_t hi)
 static void assume_compare(sema *s, ast_op op, ir_ix a, ir_ix b, bool negated)
 {
     ir_ix d = ir_ix_add(s->m, a, ir_ix_mul(s->m, b, -1));
-    const int64_t far = (int64_t)FAR * FAR;
+    const int64_t far = FAR;
     if (negated) {
         static const struct { ast_op op, opposite; } opposite[] = {
             {AST_OP_LT, AST_OP_GE}, {AST_OP_GE, AST_OP_LT}, {AST_OP_GT, AST_OP_LE},

@@ -325,6 +325,10 @@ static void reports(void **state)
         {"y[b, d] = sum[k: 3..3](x[b, d]); return y", "E0308", "empty"},
         {"y[b, d] = f32(any[k: 0..2](x[b, d])); return y", "E0312", "any"},
         {"y[b, d], z[b, d] = x[b, d]; return y", "E0409", "2 targets"},
+        {"y[b, d] = sum[k: 0..99999999999](x[b, d]); return y", "E0310", "2^31"},
+        {"y[b, d] = sum[k: 2000000000, l: 2000000000](x[b, d]); return y", "E0310", "2^58"},
+        {"y[b, d] = x[b, d * 9223372036854775807]; return y", "E0501", ""},
+        {"y[b, d] = select(d * 4611686018427387904 > -9, x[b, d + 1], 0.0); return y", "E0501", ""},
     };
     for (uint32_t k = 0; k < DFM_LEN(table); k++) {
         char text[600];
