@@ -8,6 +8,7 @@ cd "$(dirname "$0")"
 . tests/tools/setup.sh
 
 jobs=$(nproc)
+export OMP_WAIT_POLICY=passive        # tests run side by side: waiting threads must not burn a core
 need_packages $PACKAGES
 
 build release -DDFM_WERROR=ON
