@@ -139,10 +139,10 @@ static void var_range(sema *s, ir_dim d, int64_t *lo, int64_t *hi)
         uint32_t n;
         if (!ir_ix_affine(s->m, c->e, dims, coef, 1, &n, &k) || n != 1 || dims[0].i != d.i) continue;
         int64_t a = near64(c->lo) - near64(k), b = near64(c->hi) - near64(k), q = coef[0];
-        int64_t l = q > 0 ? -floor_div(-a, q) : -floor_div(b, -q);
-        int64_t h = q > 0 ? floor_div(b, q) : floor_div(-a, -q);
-        *lo = max64(*lo, l);
-        *hi = min64(*hi, h);
+        bool below = c->lo > -FAR, above = c->hi < FAR;        /* is there a bound at all? */
+        if (q == 0 || q == INT64_MIN) continue;
+        if (q > 0 ? below : above) *lo = max64(*lo, q > 0 ? -floor_div(-a, q) : -floor_div(b, -q));
+        if (q > 0 ? above : below) *hi = min64(*hi, q > 0 ? floor_div(b, q) : floor_div(-a, -q));
     }
     if (*hi < *lo) *hi = *lo;                /* never: any bounds will do */
 }
