@@ -189,6 +189,34 @@ static ir_val reduce_constant_dims(ir_builder *b, ir_reducer kind, ir_val x, con
     return kind == IR_RED_SUM ? ir_map2(b, IR_FN_MUL, y, ir_scalar(b, dt, count)) : y;
 }
 
+/* A reduction of a renamed or transposed value is that of the value, renamed or transposed. */
+static ir_val reduce_through_view(ir_builder *b, ir_reducer kind, ir_val x, const ir_dim *dims,
+                                  uint32_t n)
+{
+    const ir_op *op = ir_op_of(b->g, x);
+    if (op->kind != IR_VIEW || op->at->view.n_conds) return (ir_val){0};
+    ir_type_info src = *info_of(b, op->args[0]);
+    ir_dim mapped[IR_MAX_RANK];
+    ir_ix coords[IR_MAX_RANK];
+    uint32_t k = 0, kept = 0;
+    if (src.rank != ir_type_of(b->m, op->type)->rank) return (ir_val){0};
+    for (int i = 0; i < src.rank; i++) {
+        ir_ix at = op->at->view.coords[i];
+        const ir_ix_node *e = ir_ix_of(b->m, at);
+        bool reduced = false;
+        if (e->kind != IX_VAR || ir_extent(b->m, e->var) != ir_extent(b->m, src.dims[i]))
+            return (ir_val){0};
+        for (int j = 0; j < i; j++)
+            if (op->at->view.coords[j].i == at.i) return (ir_val){0};
+        for (uint32_t j = 0; j < n; j++) reduced |= dims[j].i == e->var.i;
+        if (reduced) mapped[k++] = src.dims[i];
+        else coords[kept++] = at;
+    }
+    ir_type t = ir_without_dims(b->m, op->type, dims, n);
+    ir_val y = ir_reduce_over(b, kind, op->args[0], mapped, k);
+    return ir_view_of(b, y, ir_with_dtype(b->m, t, info_of(b, y)->dtype), coords, NULL, 0, 0);
+}
+
 /* Dims in the order of the operand's type, each once. */
 static uint32_t sort_dims(const ir_builder *b, ir_val x, const ir_dim *dims, uint32_t n,
                           ir_dim *out)
@@ -217,6 +245,8 @@ ir_val ir_reduce_over(ir_builder *b, ir_reducer kind, ir_val x, const ir_dim *di
         memcpy(both + n, op->at->reduce.dims, op->at->reduce.n_dims * sizeof *both);
         return ir_reduce_over(b, kind, op->args[0], both, n + op->at->reduce.n_dims);
     }
+    ir_val inner = reduce_through_view(b, kind, x, sorted, n);
+    if (inner.i) return inner;
     uint32_t n_unit = 0;
     for (uint32_t i = 0; i < n; i++)
         if (ir_extent(b->m, sorted[i]) == 1) unit[n_unit++] = sorted[i];

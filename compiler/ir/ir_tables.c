@@ -54,7 +54,7 @@ void ir_write_ops_markdown(dfm_sb *out)
 {
     dfm_sb_puts(out, "# Ops of the graph IR\n\n"
                      "Made from `compiler/ir/ir_ops.def` and `compiler/ir/ir_fns.def` by "
-                     "`dfmc --write-docs`; do not edit.\n\n"
+                     "`dfmc explain --ops`; do not edit.\n\n"
                      "A graph is an array of ops in topological order. Every tensor dim has a "
                      "name; operands meet by name.\n`compiler/ir/ir.h` has the attributes of each "
                      "op and the rules that the verifier checks.\n\n"

@@ -117,6 +117,10 @@ static void reductions(void **state)
     same_val(ir_reduce_over(b, IR_RED_SUM, half, (ir_dim[]){a, u}, 2), sum);
     same_val(ir_reduce_over(b, IR_RED_MAX, x, &u, 1), ir_reduce_over(b, IR_RED_SUM, x, &u, 1));
     same_val(ir_reduce_over(b, IR_RED_SUM, x, NULL, 0), x);
+    ir_val turned = ir_transpose_to(b, x, tensor(&w, DFM_F32, 3, c, u, a));
+    same_val(ir_reduce_over(b, IR_RED_SUM, turned, &c, 1),
+             ir_transpose_to(b, half, tensor(&w, DFM_F32, 2, u, a)));
+    same_val(ir_reduce_over(b, IR_RED_SUM, turned, all, 3), sum);
     ir_dim e = dim(&w, "E", 5);
     ir_val y = input(&w, "y", tensor(&w, DFM_F32, 1, a));
     ir_val wide = ir_broadcast(b, y, tensor(&w, DFM_F32, 2, a, e));
