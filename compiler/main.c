@@ -3,13 +3,19 @@
 #include <unistd.h>
 
 #include "compiler/driver.h"
+#include "compiler/ir/ir.h"
 
 enum { EXIT_USER = 1, EXIT_BAD_USAGE = 2 };
 
-static int explain(const options *o)
+static int explain(const options *o, dfm_sb *ops)
 {
     if (o->value[OPT_ALL]) {
         diag_write_markdown(stdout);
+        return 0;
+    }
+    if (o->value[OPT_OPS]) {
+        ir_write_ops_markdown(ops);
+        fputs(dfm_sb_cstr(ops), stdout);
         return 0;
     }
     diag_code code = diag_code_find(o->input);
@@ -64,7 +70,7 @@ int main(int argc, char **argv)
     } else if (opt.cmd == CMD_VERSION) {
         puts("dfmc " DFM_VERSION);
     } else if (opt.cmd == CMD_EXPLAIN) {
-        code = explain(&opt);
+        code = explain(&opt, &sb);
     } else {
         driver d = {.arena = a, .names = dfm_names_create(a), .diag = diag_create(a), .opt = &opt,
                     .out = stdout, .log = stderr};

@@ -135,7 +135,7 @@ dfm_status options_parse(dfm_arena *a, int argc, char **argv, options *out, dfm_
     if (out->value[OPT_HELP]) out->cmd = CMD_HELP;
     if (out->value[OPT_VERSION]) out->cmd = CMD_VERSION;
     bool needs = out->cmd != CMD_HELP && out->cmd != CMD_VERSION &&
-                 !(out->cmd == CMD_EXPLAIN && out->value[OPT_ALL]);
+                 !(out->cmd == CMD_EXPLAIN && (out->value[OPT_ALL] || out->value[OPT_OPS]));
     if (argc == 1) out->cmd = CMD_HELP;
     else if (needs && !out->input) return no_input(out, err);
     return DFM_OK;

@@ -25,6 +25,8 @@ def main():
     limit = parser.parse_args().limit
     faults, longest, count = [], (0, ""), 0
     for path in sources(*SUFFIXES):
+        if path.suffix == ".dfm" and path.parts[0] != "models":    # input of a test
+            continue
         text = (ROOT / path).read_text(errors="replace")
         n = text.count("\n")
         count += 1

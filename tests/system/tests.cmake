@@ -1,0 +1,24 @@
+# The two programs as their users run them. Each script works in folders of its own under $TMPDIR.
+find_package(Python3 COMPONENTS Interpreter)
+set(system_dir ${CMAKE_CURRENT_LIST_DIR})
+
+# system_test(NAME LABELS l ... [TIMEOUT s] [ARGS word ...] [CONFIGURATIONS c]): tests/system/test_NAME.py
+function(system_test name)
+  cmake_parse_arguments(A "" "TIMEOUT" "LABELS;ARGS;CONFIGURATIONS" ${ARGN})
+  if(A_CONFIGURATIONS)
+    set(A_CONFIGURATIONS CONFIGURATIONS ${A_CONFIGURATIONS})
+  endif()
+  if(NOT A_TIMEOUT)
+    set(A_TIMEOUT 300)
+  endif()
+  add_test(NAME system_${name} ${A_CONFIGURATIONS} COMMAND ${Python3_EXECUTABLE} -B
+    ${system_dir}/test_${name}.py --source ${PROJECT_SOURCE_DIR}
+    --bin $<TARGET_FILE:dfmc> $<TARGET_FILE:dfm-rt> ${A_ARGS})
+  set_tests_properties(system_${name} PROPERTIES LABELS "${A_LABELS}" TIMEOUT ${A_TIMEOUT})
+endfunction()
+
+if(TARGET dfmc AND TARGET dfm-rt AND Python3_FOUND)
+  # Kernels that one test has compiled serve the others; tests of compilation itself use --no-cache.
+  set(cache --cache ${PROJECT_BINARY_DIR}/test-cache)
+  system_test(docs LABELS fast)
+endif()
