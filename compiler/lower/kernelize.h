@@ -107,6 +107,8 @@ int64_t kz_extents(const kz *z, const ir_dim *d, uint32_t n);
 bool kz_has(const ir_dim *list, uint32_t n, ir_dim d);
 bool kz_is_free(const ir_op *op);            /* costs nothing inside a kernel */
 bool kz_is_pointwise(const ir_op *op);       /* may be inlined */
+/* A contraction without rows or columns, as a reduction: sum over pairs of products, per batch. */
+bool kz_is_dot(const kz_frame *f, const ir_op *op);
 dfm_dtype kz_scalar_type(dfm_dtype d);       /* of the value inside a kernel */
 const char *kz_name(const kz_frame *f, ir_val v);
 dfm_loc kz_loc(const kz_frame *f, ir_val v);

@@ -19,7 +19,8 @@ static bool read_by_another(const kz_frame *f, ir_val v, const kz_unit *but)
 static bool is_plain_product(const kz_frame *f, ir_val c, const kz_unit *user)
 {
     const kz_slot *s = &f->slot[c.i];
-    return ir_op_of(f->g, c)->kind == IR_CONTRACT && s->material && !s->placed && s->unit
+    const ir_op *op = ir_op_of(f->g, c);
+    return op->kind == IR_CONTRACT && !kz_is_dot(f, op) && s->material && !s->placed && s->unit
         && !s->product.i && !read_by_another(f, c, user);
 }
 

@@ -48,6 +48,31 @@ bool kz_is_pointwise(const ir_op *op)
     return kz_is_free(op) || op->kind == IR_MAP || op->kind == IR_CAST || op->kind == IR_GATHER;
 }
 
+bool kz_is_dot(const kz_frame *f, const ir_op *op)
+{
+    enum { FEW = 16, LONG = 16384 };
+    const ir_module *m = f->z->m;
+    if (op->kind != IR_CONTRACT) return false;
+    const ir_type_info *x = ir_type_of(m, ir_type_at(f->g, op->args[0]));
+    const ir_type_info *y = ir_type_of(m, ir_type_at(f->g, op->args[1]));
+    const ir_contract *c = &op->at->contract;
+    int64_t batch = 1, sum = 1;
+    for (uint32_t side = 0; side < 2; side++) {
+        const ir_type_info *own = side ? y : x, *other = side ? x : y;
+        for (uint32_t k = 0; k < own->rank; k++) {
+            ir_dim d = own->dims[k];
+            bool paired = false, in_other = kz_has(other->dims, other->rank, d);
+            for (uint32_t i = 0; i < c->n_pairs; i++) {
+                paired |= ir_dim_same(side ? c->pairs[i].b : c->pairs[i].a, d);
+                if (ir_dim_same(side ? c->pairs[i].a : c->pairs[i].b, d)) in_other = false;
+            }
+            if (!side) *(paired ? &sum : &batch) *= ir_extent(m, d);
+            if (!paired && !in_other) return false;
+        }
+    }
+    return batch >= FEW || sum < LONG;
+}
+
 dfm_dtype kz_scalar_type(dfm_dtype d)
 {
     return dfm_dtype_is_float(d) ? DFM_F32 : d == DFM_BOOL ? DFM_BOOL : DFM_I32;

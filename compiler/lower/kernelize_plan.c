@@ -225,7 +225,8 @@ static void plan_value(kz_frame *f, ir_val v)
     }
     if (op->kind == IR_GET || !kz_is_pointwise(op)) {
         materialise(f, v);
-        if (op->kind != IR_REDUCE && op->kind != IR_RANDOM && op->kind != IR_GET) need_operands(f, op);
+        bool inlines = op->kind == IR_REDUCE || op->kind == IR_RANDOM || kz_is_dot(f, op);
+        if (!inlines && op->kind != IR_GET) need_operands(f, op);
         return;
     }
     if (op->kind == IR_CONST) s->weight = op->at->cst.n > 1;
@@ -272,6 +273,14 @@ static bool view_keeps_names(const kz_frame *f, const ir_op *op)
     return true;
 }
 
+static bool pairs_keep_names(const ir_op *op)
+{
+    const ir_contract *c = &op->at->contract;
+    for (uint32_t k = 0; k < c->n_pairs; k++)
+        if (!ir_dim_same(c->pairs[k].a, c->pairs[k].b)) return false;
+    return true;
+}
+
 static void walk(walker *w, ir_val v, bool identity, bool expand)
 {
     kz_frame *f = w->f;
@@ -285,8 +294,9 @@ static void walk(walker *w, ir_val v, bool identity, bool expand)
     uint8_t bit = identity ? 1 : 2;
     if (w->seen[v.i] & bit) return;
     w->seen[v.i] |= bit;
-    bool keeps = identity;
+    bool keeps = identity, dot = kz_is_dot(f, op);
     if (op->kind == IR_VIEW) keeps &= view_keeps_names(f, op);
+    else if (dot) keeps &= pairs_keep_names(op);
     else if (op->kind != IR_REDUCE && !kz_is_pointwise(op)) keeps = false;
     for (uint32_t k = 0; k < op->n_args; k++)
         walk(w, op->args[k], keeps && !(op->kind == IR_GATHER && k == 0), false);
@@ -305,7 +315,7 @@ static bool reduced(const ir_op *op, ir_dim d)
     return kz_has(op->at->reduce.dims, op->at->reduce.n_dims, d);
 }
 
-enum { FEW_ROWS = 8, LONG = 16384, MANY_LANES = 4096, LEAST_COLUMNS = 4 };
+enum { FEW_ROWS = 8, LONG = 16384, MANY_LANES = 4096, ENOUGH_LANES = 512, LEAST_COLUMNS = 4 };
 
 /* Row, column or split reduction; sets the unit's lanes where the kind demands them. */
 static kz_root_kind classify(const kz_frame *f, kz_unit *u, const ir_op *op)
@@ -324,8 +334,11 @@ static kz_root_kind classify(const kz_frame *f, kz_unit *u, const ir_op *op)
         return KZ_COLUMN;
     bool can_split = inner && red != IR_RED_ARGMAX;
     if (can_split && op->at->reduce.n_dims == 1 && outer < FEW_ROWS && all >= LONG) return KZ_SPLIT;
-    if (can_split && all > run && all > MANY_LANES) {
-        for (uint32_t k = at; k < t->rank; k++) u->lanes[u->n_lanes++] = t->dims[k];
+    if (can_split && ((all > run && all > MANY_LANES) || (outer < FEW_ROWS && all >= LONG))) {
+        int64_t n = 1;                       /* some of the innermost dims are lanes */
+        uint32_t k = t->rank;
+        while (k > at + (all == run) && n < ENOUGH_LANES) n *= ir_extent(m, t->dims[--k]);
+        for (; k < t->rank; k++) u->lanes[u->n_lanes++] = t->dims[k];
         return KZ_SPLIT;
     }
     for (uint32_t k = 0; k < t->rank; k++)
@@ -337,13 +350,16 @@ static void add_unit(kz_frame *f, ir_val v)
 {
     kz_unit u = {.key = v.i};
     const ir_op *op = ir_op_of(f->g, v);
-    if (kz_is_pointwise(op) || op->kind == IR_REDUCE || op->kind == IR_RANDOM) {
-        kz_root r = {.v = v, .kind = KZ_STORE};
-        bool red = op->kind == IR_REDUCE;
+    bool dot = kz_is_dot(f, op);
+    if (kz_is_pointwise(op) || op->kind == IR_REDUCE || op->kind == IR_RANDOM || dot) {
+        kz_root r = {.v = v, .kind = dot ? KZ_ROW : KZ_STORE};
+        bool red = op->kind == IR_REDUCE || dot;
         const ir_type_info *t = ir_type_of(f->z->m, red ? ir_type_at(f->g, op->args[0]) : op->type);
         u.n_dims = t->rank;
         memcpy(u.dims, t->dims, t->rank * sizeof t->dims[0]);
-        if (red) r.kind = classify(f, &u, op);
+        if (red && !dot) r.kind = classify(f, &u, op);
+        for (uint32_t k = 0; dot && k < op->at->contract.n_pairs; k++)
+            u.lanes[u.n_lanes++] = op->at->contract.pairs[k].a;
         dfm_push(f->z->a, &u.roots, r);
     } else {
         u.anchor = v;

@@ -382,6 +382,31 @@ static kir_ref pull_reduce(kz_kernel *b, kz_val x)
                                      .ref = {a}});
 }
 
+/* Operands of a contraction are rounded to their type, as a product would read them. */
+static kir_ref pull_factor(kz_kernel *b, kz_val x, uint32_t k)
+{
+    const ir_op *op = kz_op(x);
+    const ir_contract *c = &op->at->contract;
+    ir_type_info t = *ir_type_of(b->z->m, arg_type(x, k));
+    ir_ix *at = dfm_new_n(b->z->a, ir_ix, t.rank + 1);
+    for (uint32_t i = 0; i < t.rank; i++) {
+        at[i] = kz_coord(b, t.dims[i]);
+        for (uint32_t p = 0; k == 1 && p < c->n_pairs; p++)
+            if (ir_dim_same(c->pairs[p].b, t.dims[i])) at[i] = kz_coord(b, c->pairs[p].a);
+    }
+    kir_ref v = kz_pull(b, (kz_val){x.f, op->args[k]}, at, 0);
+    if (t.dtype != DFM_BF16 || b->insts.p[v.i].inst.op == KIR_LOAD) return v;
+    return kz_add_inst(b, (kir_inst){.op = KIR_ROUND, .dtype = DFM_F32, .ref = {v}});
+}
+
+static kir_ref pull_dot(kz_kernel *b, kz_val x)
+{
+    kir_ref p = pull_factor(b, x, 0), q = pull_factor(b, x, 1);
+    p = fn(b, IR_FN_MUL, DFM_F32, p, q, (kir_ref){0});
+    return kz_add_inst(b, (kir_inst){.op = KIR_REDUCE, .dtype = DFM_F32, .red = IR_RED_SUM,
+                                     .ref = {p}});
+}
+
 /* Element: row-major over the dims without the sample dim. */
 static kir_ref pull_random(kz_kernel *b, kz_val x, const ir_ix *coords)
 {
@@ -438,6 +463,7 @@ static kir_ref compute(kz_kernel *b, kz_val x, const ir_ix *coords, uint32_t gua
     case IR_VIEW: return pull_view(b, x, coords, guard);
     case IR_GATHER: return pull_gather(b, x, coords, guard);
     case IR_REDUCE: return pull_reduce(b, x);
+    case IR_CONTRACT: return pull_dot(b, x);
     case IR_RANDOM: return pull_random(b, x, coords);
     default:
         kz_fail(b->z, "a value of '%s' is not in memory", ir_op_name(op->kind));

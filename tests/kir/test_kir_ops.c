@@ -125,6 +125,22 @@ static void sum_of_a_long_vector(void **state)
     expect(&n, 2, 0, 1e-5);
 }
 
+/* The same over several dims, in and out of order with the kept ones. */
+static void sums_of_large_tensors(void **state)
+{
+    static const char *const over[] = {"A,B,C", "B,C", "A,C", "A", "B", "A,B", "C"};
+    static const ir_reducer reds[] = {IR_RED_SUM, IR_RED_MAX, IR_RED_ARGMAX};
+    for (uint32_t i = 0; i < 21; i++) {
+        net n = begin(60 + i);
+        ir_val x = in(&n, "A=5,B=96,C=70");
+        ir_type_info t = *ir_type_of(n.f->m, fx_type(n.f, DFM_F32, over[i % 7]));
+        if (reds[i / 7] == IR_RED_ARGMAX && t.rank > 1) t.rank = 1;
+        out(&n, ir_reduce_over(n.b, reds[i / 7], f2(&n, IR_FN_MUL, x, x), t.dims, t.rank));
+        kt_check(n.f, n.b->g, 1e-5);
+        fx_free(n.f);
+    }
+}
+
 static void linear_with_split_heads(void **state)
 {
     net n = begin(7);
@@ -232,6 +248,25 @@ static void products(void **state)
         kt_check(n.f, n.b->g, 1e-5);
         fx_free(n.f);
     }
+}
+
+/* Dot products per row are reductions: no product of 1 x 1 matrices, and they fuse. */
+static void dot_products_are_kernels(void **state)
+{
+    net n = begin(90);
+    ir_val x = in(&n, "B=3,S=7,D=24"), y = in(&n, "B,S,D"), z = in(&n, "S,E=24,B");
+    ir_dim d = fx_dim(n.f, "D", 24), e = fx_dim(n.f, "E", 24);
+    ir_pair same = {d, d}, renamed = {d, e};
+    ir_type t = fx_type(n.f, DFM_F32, "B,S");
+    ir_val s = ir_contract_over(n.b, x, f1(&n, IR_FN_TANH, y), &same, 1, t);
+    out(&n, f2(&n, IR_FN_MUL, s, f2(&n, IR_FN_ADD, x, y)));
+    out(&n, ir_contract_over(n.b, x, z, &renamed, 1, t));
+    ir_val h = ir_cast(n.b, f2(&n, IR_FN_MUL, x, y), DFM_BF16);
+    out(&n, ir_contract_over(n.b, h, h, &same, 1, t));
+    kir_module *k = kt_check_with(n.f, n.b->g, 1e-5, false);
+    assert_int_equal(kt_count(k, KIR_NODE_GEMM), 0);
+    assert_in_range(kt_count(k, KIR_NODE_KERNEL), 1, 2);
+    fx_free(n.f);
 }
 
 static void attention_shapes(void **state)
@@ -364,12 +399,14 @@ int main(void)
         cmocka_unit_test(norm_and_modulate_backward),
         cmocka_unit_test(adamw_is_one_kernel),
         cmocka_unit_test(sum_of_a_long_vector),
+        cmocka_unit_test(sums_of_large_tensors),
         cmocka_unit_test(linear_with_split_heads),
         cmocka_unit_test(reducers),
         cmocka_unit_test(integers_and_casts),
         cmocka_unit_test(functions),
         cmocka_unit_test(plain_results),
         cmocka_unit_test(products),
+        cmocka_unit_test(dot_products_are_kernels),
         cmocka_unit_test(attention_shapes),
         cmocka_unit_test(attention_with_shared_keys),
         cmocka_unit_test(draws_that_may_be_replaced),
