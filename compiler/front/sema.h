@@ -51,7 +51,11 @@ typedef struct sema_poly sema_poly;
 typedef struct sema_value sema_value;
 typedef struct sema_file sema_file;
 
-enum { SEMA_MAX_DEPTH = 64, SEMA_MAX_ARGS = 64 };
+enum {
+    SEMA_MAX_DEPTH = 64,           /* of calls */
+    SEMA_MAX_ARGS = 64,            /* of a call */
+    SEMA_MAX_STEPS = 500000,       /* statements and calls evaluated in all */
+};
 
 /* -- values ---------------------------------------------------------------------------------- */
 
@@ -342,6 +346,8 @@ int sema_eval_args(sema *s, const ast_node *call, sema_arg *out, uint32_t cap);
 /* Begin and end an activation by hand (sections: path "", compute from the precision section). */
 sema_act *sema_act_begin(sema *s, const ast_node *node, sema_file *file, dfm_loc call_loc);
 void sema_act_end(sema *s);
+/* One more step; false, after a report (E0416), when the program has used up its steps. */
+bool sema_step(sema *s, dfm_loc loc);
 /* Evaluate a list of statements in the current activation. False if it cannot go on. */
 bool sema_stmts(sema *s, const ast_node *list);
 
@@ -464,6 +470,7 @@ struct sema {
     sema_frame *frame;
     ir_builder b;
     bool in_dim_expr;
+    uint64_t n_steps;                        /* see SEMA_MAX_STEPS */
     bool aliases_allowed;                    /* the type is that of a parameter */
     DFM_VEC(const ast_node *) called;        /* functions that something called */
     struct sema_op *op;            /* sema_op.c: the comprehension being evaluated, or NULL */

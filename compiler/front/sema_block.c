@@ -390,7 +390,7 @@ static bool run_body(binder *b)
 sema_value sema_invoke(sema *s, sema_fn fn, const sema_arg *args, uint32_t n,
                        const sema_call *call)
 {
-    if (!may_call(s, fn, call)) return sema_poison();
+    if (!may_call(s, fn, call) || !sema_step(s, call->loc)) return sema_poison();
     mark_called(s, fn.node);
     binder b = {.s = s, .fn = fn, .call = call, .formals = ast_formals(fn.node)};
     if (!match_args(&b, args, n)) return sema_poison();

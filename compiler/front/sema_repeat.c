@@ -9,7 +9,7 @@
 
 #include "compiler/front/sema.h"
 
-enum { MAX_CARRIES = 32, MAX_ROUNDS = 6, MAX_TRIPS = 1 << 20 };
+enum { MAX_CARRIES = 32, MAX_ROUNDS = 6, MAX_TRIPS = 1 << 16 };
 
 struct sema_bodies {
     DFM_VEC(uint32_t) graphs;

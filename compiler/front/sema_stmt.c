@@ -229,10 +229,20 @@ static bool stmt(sema *s, const ast_node *st)
     }
 }
 
+bool sema_step(sema *s, dfm_loc loc)
+{
+    if (s->n_steps < SEMA_MAX_STEPS) return ++s->n_steps, true;
+    if (s->n_steps++ > SEMA_MAX_STEPS) return false;         /* reported */
+    diag *d = sema_error(s, E0416, loc, "the program evaluates more than %d statements and calls",
+                         SEMA_MAX_STEPS);
+    diag_help(d, "calls are inlined: functions that call functions twice, many levels deep, grow fast");
+    return false;
+}
+
 bool sema_stmts(sema *s, const ast_node *list)
 {
     for (uint32_t i = 0; i < ast_n(list); i++) {
-        if (diag_full(s->diag)) return false;
+        if (diag_full(s->diag) || !sema_step(s, ast_at(list, i)->loc)) return false;
         if (s->act->returned) {
             sema_error(s, E0411, ast_at(list, i)->loc, "this stands behind `return` and never runs");
             return true;
