@@ -43,7 +43,7 @@ typedef struct { uint32_t i; } kir_ref;      /* an instruction of a kernel; {0} 
 
 enum { KIR_MAX_RANK = IR_MAX_RANK, KIR_MAX_LOOPS = 4, KIR_MAX_ARGS = 64 };
 
-/* -- buffers ---------------------------------------------------------------------------------- */
+/* -- buffers ----------------------------------------------------------------------------------- */
 
 typedef enum kir_mem {
     KIR_MEM_NONE,
@@ -80,7 +80,7 @@ typedef struct kir_arg {
     int64_t loop_stride[KIR_MAX_LOOPS];      /* by depth of the enclosing loops */
 } kir_arg;
 
-/* -- kernels ---------------------------------------------------------------------------------- */
+/* -- kernels ----------------------------------------------------------------------------------- */
 
 typedef enum kir_op {
     KIR_NONE = 0,
@@ -131,14 +131,14 @@ typedef struct kir_kernel {
     dfm_loc loc;
 } kir_kernel;
 
-/* -- nodes ------------------------------------------------------------------------------------ */
+/* -- nodes ------------------------------------------------------------------------------------- */
 
 /* c[b,m,n] = sum_k a[b,m,k] * b[b,k,n], f32 accumulation. Extents of 1 have stride 0.
  * Strides are in elements: index 0, 1 batch; then rows, columns of each operand. At least one of
  * the two last strides of every operand is 1 (or its extent is). */
 typedef struct kir_gemm {
     int64_t batch[2], m, n, k;
-    kir_arg a, b, c;                         /* offset and loop strides count; dims are for reading */
+    kir_arg a, b, c;                         /* offset, loop strides count; dims are for reading */
     int64_t sa[4], sb[4], sc[4];             /* {b0, b1, m, k}, {b0, b1, k, n}, {b0, b1, m, n} */
     kir_arg bias;                            /* f32[n], stride 1; buf {0}: none */
     kir_arg scratch;                         /* u8; buf {0}: none needed */
@@ -232,7 +232,7 @@ typedef struct kir_limits {
     bool (*gemm_takes)(const kir_gemm *g);   /* false: operands must be copied to f32, dense */
 } kir_limits;
 
-/* -- kir_build.c ------------------------------------------------------------------------------ */
+/* -- kir_build.c ------------------------------------------------------------------------------- */
 kir_module *kir_module_create(dfm_arena *a, ir_module *ir);
 kir_buf kir_buffer_new(kir_module *m, kir_mem mem, const char *name, dfm_dtype dt, uint64_t elems);
 kir_ref kir_push(kir_module *m, kir_kernel *k, kir_inst inst);
@@ -245,13 +245,13 @@ int64_t kir_blocks(const ir_module *m, const kir_kernel *k);     /* kept rows x 
 /* Calls visit for each operand of a node (loops: not their bodies). */
 void kir_each_arg(kir_node *n, void (*visit)(void *user, kir_arg *a), void *user);
 
-/* -- kir_text.c, kir_parse.c ------------------------------------------------------------------ */
+/* -- kir_text.c, kir_parse.c ------------------------------------------------------------------- */
 void kir_print(dfm_sb *out, const kir_module *m);
 void kir_print_kernel(dfm_sb *out, const kir_module *m, const kir_kernel *k);
 dfm_status kir_parse(dfm_arena *a, dfm_names *names, const char *text, size_t n, kir_module **out,
                      dfm_err *err);
 
-/* -- kir_verify.c ----------------------------------------------------------------------------- */
+/* -- kir_verify.c ------------------------------------------------------------------------------ */
 dfm_status kir_verify(const kir_module *m, dfm_err *err);
 
 /* -- kir_interp.c: runs a program on real memory, shares no code with any emitter -------------- */
@@ -262,11 +262,11 @@ typedef struct kir_env {
     bool (*replaced)(void *user, const char *name);      /* is the draw given? */
     void *user;
 } kir_env;
-/* base[b] is the memory of buffer b (dtype as stored; the caller places buffers, planned or not). */
+/* base[b] is the memory of buffer b (dtype as stored; the caller places them, planned or not). */
 dfm_status kir_interpret(const kir_module *m, const kir_program *p, void *const *base,
                          const kir_env *env, dfm_err *err);
 
-/* -- compiler/lower --------------------------------------------------------------------------- */
+/* -- compiler/lower ---------------------------------------------------------------------------- */
 typedef void kir_remark_fn(void *user, dfm_loc loc, const char *text);
 /* kernelize.c: one K program per G program. G must be free of calls (pass_inline_calls). */
 dfm_status lower_kernelize(ir_module *ir, const kir_limits *limits, dfm_arena *a,

@@ -97,7 +97,8 @@ void kir_each_arg(kir_node *n, void (*visit)(void *user, kir_arg *a), void *user
                            &t->dv, &t->scratch}, 11);
         return;
     case KIR_NODE_SCATTER:
-        each(visit, user, (kir_arg *[]){&n->scatter.index, &n->scatter.updates, &n->scatter.out}, 3);
+        each(visit, user, (kir_arg *[]){&n->scatter.index, &n->scatter.updates, &n->scatter.out},
+             3);
         return;
     case KIR_NODE_COPY: each(visit, user, (kir_arg *[]){&n->copy.src, &n->copy.dst}, 2); return;
     case KIR_NODE_NONE:

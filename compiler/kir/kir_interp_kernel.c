@@ -69,7 +69,7 @@ static value of_double(dfm_dtype t, double x)
 
 static double to_double(dfm_dtype t, value v) { return t == DFM_F32 ? (double)v.f : v.i; }
 
-/* -- functions ---------------------------------------------------------------------------------- */
+/* -- functions --------------------------------------------------------------------------------- */
 
 static float float_fn(ir_fn fn, float a, float b)
 {
@@ -167,7 +167,7 @@ static value draw(const machine *x, const kir_inst *i, const value *a)
                                          (int32_t)i->random->lo, (int32_t)i->random->hi)};
 }
 
-/* -- reductions --------------------------------------------------------------------------------- */
+/* -- reductions -------------------------------------------------------------------------------- */
 
 static void fold(acc *s, const kir_inst *i, dfm_dtype t, value v, int64_t lane)
 {
@@ -205,7 +205,7 @@ static value folded(const kir_inst *i, const acc *s)
     return (value){.i = (int32_t)s->f};
 }
 
-/* -- instructions ------------------------------------------------------------------------------- */
+/* -- instructions ------------------------------------------------------------------------------ */
 
 static value operand(const machine *x, kir_ref ref)
 {
@@ -244,7 +244,8 @@ static void execute(machine *x, uint32_t at, bool flush)
     case KIR_ITER: out.i = (int32_t)x->r->iter[i->arg]; break;
     case KIR_STEP: case KIR_SCALAR: out = of_double(i->dtype, runtime_scalar(x, i)); break;
     case KIR_LOAD:
-        out = of_double(i->dtype, guard_holds(x, i) ? kir_get(x->r, arg, distance(x, i)) : i->value);
+        out =
+            of_double(i->dtype, guard_holds(x, i) ? kir_get(x->r, arg, distance(x, i)) : i->value);
         break;
     case KIR_FN: out = call(x, i, a); break;
     case KIR_CONVERT: out = convert(i->dtype, kir_at(x->k, i->ref[0])->dtype, a[0]); break;

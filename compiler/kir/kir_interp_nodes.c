@@ -20,7 +20,7 @@ void kir_run_gemm(kir_run *r, const kir_gemm *g)
                 }
 }
 
-/* -- attention ---------------------------------------------------------------------------------- */
+/* -- attention --------------------------------------------------------------------------------- */
 
 typedef struct head {                        /* one batch position */
     int64_t at[KIR_ATTN_BATCH];
@@ -120,7 +120,7 @@ void kir_run_attn(kir_run *r, const kir_attn *t)
     }
 }
 
-/* -- scatter, copy ------------------------------------------------------------------------------ */
+/* -- scatter, copy ----------------------------------------------------------------------------- */
 
 static int64_t stride_of(const kir_arg *a, ir_dim d)
 {

@@ -36,7 +36,10 @@ static void fail(parser *p, const char *what)
     p->text = "";
 }
 
-static bool word_char(char c) { return isalnum((unsigned char)c) || c == '_' || c == '.' || c == '\''; }
+static bool word_char(char c)
+{
+    return isalnum((unsigned char)c) || c == '_' || c == '.' || c == '\'';
+}
 
 static int hex(char c)
 {
@@ -98,7 +101,9 @@ static void next(parser *p)
         quoted(p);
     } else if (isdigit((unsigned char)c) || (c == '-' && (isdigit((unsigned char)d) || d == 'i'))) {
         for (p->s++; p->s < p->end && (isalnum((unsigned char)*p->s) || *p->s == '.' ||
-                                       ((*p->s == '-' || *p->s == '+') && p->s[-1] == 'e')); p->s++) {}
+                                       ((*p->s == '-' || *p->s == '+') && p->s[-1] == 'e'));
+             p->s++) {
+        }
         take(p, T_NUM, from);
     } else if (c == '%' && isdigit((unsigned char)d)) {
         for (p->s++, from++; p->s < p->end && isdigit((unsigned char)*p->s); p->s++) {}
@@ -113,7 +118,10 @@ static void next(parser *p)
     }
 }
 
-static bool at_word(const parser *p, const char *w) { return p->kind == T_WORD && !strcmp(p->text, w); }
+static bool at_word(const parser *p, const char *w)
+{
+    return p->kind == T_WORD && !strcmp(p->text, w);
+}
 static bool at_punct(const parser *p, char c) { return p->kind == T_PUNCT && p->punct == c; }
 
 static bool accept_word(parser *p, const char *w)
@@ -216,7 +224,8 @@ static ir_dim dim(parser *p)
 static uint32_t dims(parser *p, ir_dim *out)
 {
     uint32_t n = 0;
-    while ((p->kind == T_WORD && !at_word(p, "keep") && !at_word(p, "arg")) || p->kind == T_QUOTED) {
+    while ((p->kind == T_WORD && !at_word(p, "keep") && !at_word(p, "arg")) ||
+           p->kind == T_QUOTED) {
         if (n == KIR_MAX_RANK) {
             fail(p, "too many dims");
             return 0;
@@ -390,7 +399,8 @@ static void inst(parser *p, kir_kernel *k)
 {
     kir_inst i = {0};
     uint32_t at = k->insts.n ? k->insts.n : 1;
-    if (p->kind != T_REF || strtoull(p->text, NULL, 10) != at) fail(p, "expected the next instruction");
+    if (p->kind != T_REF || strtoull(p->text, NULL, 10) != at)
+        fail(p, "expected the next instruction");
     next(p);
     expect(p, '=');
     i.op = op(p);

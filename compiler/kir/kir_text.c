@@ -89,7 +89,10 @@ static void ix(printer *p, ir_ix x)
     }
     dfm_sb_puts(p->o, "(");
     ix(p, e->a);
-    dfm_sb_printf(p->o, " %s %" PRId64 ")", e->kind == IX_MUL ? "*" : e->kind == IX_DIV ? "//" : "%",
+    dfm_sb_printf(p->o, " %s %" PRId64 ")",
+                  e->kind == IX_MUL   ? "*"
+                  : e->kind == IX_DIV ? "//"
+                                      : "%",
                   e->c);
 }
 
@@ -122,7 +125,7 @@ static void arg(printer *p, const kir_arg *a)
     i64s(p, "loop", a->loop_stride, KIR_MAX_LOOPS);
 }
 
-/* -- kernels ---------------------------------------------------------------------------------- */
+/* -- kernels ----------------------------------------------------------------------------------- */
 
 static void dims(printer *p, const ir_dim *d, uint32_t n)
 {
@@ -230,7 +233,7 @@ void kir_print_kernel(dfm_sb *out, const kir_module *m, const kir_kernel *k)
     dfm_sb_puts(out, "}\n");
 }
 
-/* -- nodes ------------------------------------------------------------------------------------ */
+/* -- nodes ------------------------------------------------------------------------------------- */
 
 static void labelled(printer *p, const char *label, const kir_arg *a)
 {
@@ -275,7 +278,8 @@ static void nodes(printer *p, const kir_nodes *list, int depth);
 
 static void node(printer *p, const kir_node *n, int depth)
 {
-    static const char *const kinds[] = {"none", "kernel", "gemm", "attn", "scatter", "copy", "loop"};
+    static const char *const kinds[] = {"none",    "kernel", "gemm", "attn",
+                                        "scatter", "copy",   "loop"};
     int in = 2 * depth;
     dfm_sb_printf(p->o, "%*s%s ", in, "", kinds[n->kind]);
     name(p, n->kind == KIR_NODE_KERNEL ? n->kernel->name : n->name);
@@ -330,7 +334,7 @@ static void io(printer *p, const char *what, const kir_io *x)
     dfm_sb_puts(p->o, "\n");
 }
 
-/* -- modules ---------------------------------------------------------------------------------- */
+/* -- modules ----------------------------------------------------------------------------------- */
 
 static void buffer(printer *p, const kir_buffer *b)
 {

@@ -71,8 +71,8 @@ static dfm_status check_operand(kir_checker *c, const kir_arg *a, const char *wh
     KIR_RULE(c, a->buf.i && a->buf.i < c->m->bufs.n, 2, "%s has no buffer", what);
     const kir_buffer *b = &c->m->bufs.p[a->buf.i];
     KIR_RULE(c, a->dtype == b->dtype, 2, "%s has another dtype than its buffer", what);
-    KIR_RULE(c, !a->write || (b->mem != KIR_MEM_CONST && (b->mem != KIR_MEM_INPUT || b->is_draw)), 2,
-             "%s writes '%.60s'", what, dfm_name_str(c->m->ir->names, b->name));
+    KIR_RULE(c, !a->write || (b->mem != KIR_MEM_CONST && (b->mem != KIR_MEM_INPUT || b->is_draw)),
+             2, "%s writes '%.60s'", what, dfm_name_str(c->m->ir->names, b->name));
     KIR_RULE(c, a->rank <= KIR_MAX_RANK, 2, "%s has too many dims", what);
     for (uint32_t k = 0; k < a->rank; k++) {
         KIR_RULE(c, kir_dim_ok(c, a->dims[k]), 2, "%s has a bad dim", what);

@@ -24,7 +24,8 @@ dfm_status kir_broken(kir_checker *c, int rule, const char *format, ...)
 bool kir_dim_ok(const kir_checker *c, ir_dim d);
 /* a * b + c with saturation. */
 int64_t kir_sat(int64_t a, int64_t b, int64_t c);
-/* The window at offset, n counters of the given extents and strides, and the loops: in the buffer? */
+/* The window at offset, n counters of the given extents and strides, and the loops: in the buffer?
+ */
 dfm_status kir_check_window(kir_checker *c, const kir_arg *a, const char *what,
                             const int64_t *extents, const int64_t *strides, uint32_t n);
 dfm_status kir_check_arg(kir_checker *c, const kir_arg *a, const char *what);

@@ -19,7 +19,7 @@ typedef struct kernel_checker {
     place *at;                               /* by instruction */
 } kernel_checker;
 
-/* -- K4, K5 ------------------------------------------------------------------------------------- */
+/* -- K4, K5 ------------------------------------------------------------------------------------ */
 
 static bool product_fits(const ir_module *m, const ir_dim *d, uint32_t n)
 {
@@ -30,8 +30,8 @@ static bool product_fits(const ir_module *m, const ir_dim *d, uint32_t n)
 
 static dfm_status check_shape(kir_checker *c, const kir_kernel *k)
 {
-    KIR_RULE(c, k->n_rows <= KIR_MAX_RANK && k->n_lanes <= KIR_MAX_RANK && k->n_keep <= k->n_rows, 4,
-             "too many dims");
+    KIR_RULE(c, k->n_rows <= KIR_MAX_RANK && k->n_lanes <= KIR_MAX_RANK && k->n_keep <= k->n_rows,
+             4, "too many dims");
     KIR_RULE(c, k->block >= 1, 4, "block %" PRId64, k->block);
     KIR_RULE(c, k->args.n <= KIR_MAX_ARGS, 4, "%" PRIu32 " operands", k->args.n);
     DFM_VEC(ir_dim) all = {0};
@@ -81,7 +81,7 @@ static dfm_status check_sections(kernel_checker *x)
     return DFM_OK;
 }
 
-/* -- K6, K8 ------------------------------------------------------------------------------------- */
+/* -- K6, K8 ------------------------------------------------------------------------------------ */
 
 static bool visible(const kernel_checker *x, uint32_t from, uint32_t to)
 {
@@ -125,7 +125,7 @@ static bool ix_has_value(const kernel_checker *x, ir_ix e, uint32_t at)
     return (!n->a.i || ix_has_value(x, n->a, at)) && (!n->b.i || ix_has_value(x, n->b, at));
 }
 
-/* -- K9 ----------------------------------------------------------------------------------------- */
+/* -- K9 ---------------------------------------------------------------------------------------- */
 
 typedef struct range { int64_t lo, hi; } range;
 
@@ -148,7 +148,8 @@ static range guarded_range(ir_module *m, ir_ix e, const ir_cond *g, uint32_t n)
     for (uint32_t i = 0; i < n; i++) {
         ir_ix diff = ir_ix_add(m, e, ir_ix_mul(m, g[i].e, -1));
         const ir_ix_node *d = ir_ix_of(m, diff);
-        if (d->kind == IX_CONST) r = meet(r, (range){kir_sat(1, g[i].lo, d->c), kir_sat(1, g[i].hi, d->c)});
+        if (d->kind == IX_CONST)
+            r = meet(r, (range){kir_sat(1, g[i].lo, d->c), kir_sat(1, g[i].hi, d->c)});
     }
     switch (ir_ix_of(m, e)->kind) {
     case IX_ADD:
@@ -157,7 +158,8 @@ static range guarded_range(ir_module *m, ir_ix e, const ir_cond *g, uint32_t n)
         return meet(r, (range){kir_sat(1, s.lo, t.lo), kir_sat(1, s.hi, t.hi)});
     case IX_MUL:
         s = guarded_range(m, a, g, n);
-        return meet(r, (range){kir_sat(c >= 0 ? s.lo : s.hi, c, 0), kir_sat(c >= 0 ? s.hi : s.lo, c, 0)});
+        return meet(
+            r, (range){kir_sat(c >= 0 ? s.lo : s.hi, c, 0), kir_sat(c >= 0 ? s.hi : s.lo, c, 0)});
     case IX_DIV:
         s = guarded_range(m, a, g, n);
         return meet(r, (range){floor_div(s.lo, c), floor_div(s.hi, c)});
@@ -179,8 +181,8 @@ static uint32_t collect_dims(const ir_module *m, ir_ix e, ir_dim *out, uint32_t 
 }
 
 /* The last resort: all index values, if they are few. */
-static bool inside_by_trial(const ir_module *m, ir_ix e, int64_t extent, const ir_cond *g, uint32_t n)
-{
+static bool inside_by_trial(const ir_module *m, ir_ix e, int64_t extent, const ir_cond *g,
+                            uint32_t n) {
     ir_dim d[KIR_MAX_RANK];
     int64_t at[KIR_MAX_RANK] = {0}, count = 1;
     uint32_t nd = collect_dims(m, e, d, 0);
@@ -215,7 +217,8 @@ static dfm_status check_coords(kernel_checker *x, uint32_t at)
         KIR_RULE(c, ix_has_value(x, i->guard[g].e, at), 8, "the guard of %%%" PRIu32, at);
     for (uint32_t k = 0; k < a->rank; k++) {
         int64_t extent = ir_extent(c->m->ir, a->dims[k]);
-        KIR_RULE(c, ix_has_value(x, i->coords[k], at), 8, "coordinate %" PRIu32 " of %%%" PRIu32, k, at);
+        KIR_RULE(c, ix_has_value(x, i->coords[k], at), 8, "coordinate %" PRIu32 " of %%%" PRIu32, k,
+                 at);
         range r = guarded_range(c->m->ir, i->coords[k], i->guard, i->n_conds);
         bool in = r.lo > r.hi || (r.lo >= 0 && r.hi < extent)
                || inside_by_trial(c->m->ir, i->coords[k], extent, i->guard, i->n_conds);
@@ -225,7 +228,7 @@ static dfm_status check_coords(kernel_checker *x, uint32_t at)
     return DFM_OK;
 }
 
-/* -- K7 ----------------------------------------------------------------------------------------- */
+/* -- K7 ---------------------------------------------------------------------------------------- */
 
 static bool fn_types_ok(const kir_inst *i, const dfm_dtype *t, uint32_t n)
 {
@@ -301,8 +304,8 @@ static dfm_status check_inst(kernel_checker *x, uint32_t at)
     KIR_RULE(c, types_ok(x, i), 7, "%%%" PRIu32 " (%s) has wrong types", at, kir_op_name(i->op));
     KIR_RULE(c, l == LANE || (i->op != KIR_REDUCE && i->op != KIR_ACC), 5,
              "%%%" PRIu32 " is not in a pass", at);
-    KIR_RULE(c, l != PROLOGUE || (i->op != KIR_STORE && i->op != KIR_RANDOM && i->op != KIR_INDEX), 5,
-             "%%%" PRIu32 " (%s) is in the prologue", at, kir_op_name(i->op));
+    KIR_RULE(c, l != PROLOGUE || (i->op != KIR_STORE && i->op != KIR_RANDOM && i->op != KIR_INDEX),
+             5, "%%%" PRIu32 " (%s) is in the prologue", at, kir_op_name(i->op));
     KIR_RULE(c, !i->keep || (l == LANE && i->op != KIR_REDUCE && i->op != KIR_ACC &&
                              i->op != KIR_STORE), 6, "%%%" PRIu32 " cannot be kept", at);
     if (i->op == KIR_INDEX)
@@ -310,11 +313,12 @@ static dfm_status check_inst(kernel_checker *x, uint32_t at)
     if (i->op == KIR_ITER)
         KIR_RULE(c, i->arg < c->depth, 8, "%%%" PRIu32 " counts a loop that is not there", at);
     if (i->op == KIR_RANDOM)
-        KIR_RULE(c, i->n_iters <= c->depth, 8, "%%%" PRIu32 " is keyed by a loop that is not there", at);
+        KIR_RULE(c, i->n_iters <= c->depth, 8, "%%%" PRIu32 " is keyed by a loop that is not there",
+                 at);
     return i->op == KIR_LOAD || i->op == KIR_STORE ? check_coords(x, at) : DFM_OK;
 }
 
-/* -- K10, K11 ----------------------------------------------------------------------------------- */
+/* -- K10, K11 ---------------------------------------------------------------------------------- */
 
 static bool same_window(const kir_arg *a, const kir_arg *b)
 {
@@ -349,7 +353,8 @@ static dfm_status check_in_place(kernel_checker *x, uint32_t store)
         KIR_RULE(c, l->op == KIR_LOAD, 10, "two stores to the same memory");
         bool same = same_window(a, b) && as_often(x, i, store);
         for (uint32_t d = 0; same && d < a->rank; d++) same = s->coords[d].i == l->coords[d].i;
-        KIR_RULE(c, same && i < store, 10, "%%%" PRIu32 " reads what %%%" PRIu32 " writes", i, store);
+        KIR_RULE(c, same && i < store, 10, "%%%" PRIu32 " reads what %%%" PRIu32 " writes", i,
+                 store);
     }
     return DFM_OK;
 }

@@ -13,11 +13,13 @@ static dfm_status strided(kir_checker *c, const kir_arg *a, const char *what, bo
     plain.rank = 0;
     DFM_TRY(kir_check_arg(c, &plain, what));
     for (uint32_t k = 0; k < n; k++)
-        KIR_RULE(c, strides[k] >= 0 && (extents[k] >= 1), rule, "%s has a bad size or stride", what);
+        KIR_RULE(c, strides[k] >= 0 && (extents[k] >= 1), rule, "%s has a bad size or stride",
+                 what);
     return kir_check_window(c, a, what, extents, strides, n);
 }
 
-/* Written elements are distinct: strides of dims with more than one element grow past each other. */
+/* Written elements are distinct: strides of dims with more than one element grow past each other.
+ */
 static bool injective(const int64_t *extents, const int64_t *strides, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {

@@ -38,7 +38,8 @@ static bool element_wise(const kz_frame *f, const kz_unit *u, const kz_leaf *l, 
 {
     const ir_type_info *t = ir_type_of(f->z->m, ir_type_at(f->g, l->v));
     const kir_arg *p = &f->slot[l->v.i].place;
-    if (u->anchor.i || !l->identity || t->rank != u->n_dims || p->offset != dest->offset) return false;
+    if (u->anchor.i || !l->identity || t->rank != u->n_dims || p->offset != dest->offset)
+        return false;
     for (uint32_t k = 0; k < p->rank; k++) {
         bool same = false;
         for (uint32_t j = 0; j < dest->rank; j++)
@@ -110,7 +111,8 @@ void kz_emit_frame(kz_frame *f)
 {
     kz_fuse(f);
     kz_take_biases(f);
-    for (uint32_t i = 0; i < f->units.n; i++) f->units.p[i].deferred = writes_state(f, &f->units.p[i]);
+    for (uint32_t i = 0; i < f->units.n; i++)
+        f->units.p[i].deferred = writes_state(f, &f->units.p[i]);
     emit_units(f);
 }
 
@@ -137,7 +139,8 @@ static void place_input(kz_frame *f, ir_val v)
     if (op->kind != IR_INPUT || in->role == IR_ROLE_SCALAR || in->role == IR_ROLE_BODY) return;
     s->placed = true;
     if (in->role == IR_ROLE_STATE) {
-        s->place = kz_state_arg(z, in->index / IR_STATE_STRIDE, in->index % IR_STATE_STRIDE, op->type, 0);
+        s->place =
+            kz_state_arg(z, in->index / IR_STATE_STRIDE, in->index % IR_STATE_STRIDE, op->type, 0);
         return;
     }
     for (uint32_t i = 0; i < z->prog->inputs.n; i++) {
@@ -162,9 +165,10 @@ static void place_draw(kz_frame *f, ir_val v)
     dfm_name n = op->at->random.name;
     for (uint32_t i = 0; i < z->prog->inputs.n; i++)
         if (dfm_name_eq(z->prog->inputs.p[i].name, n)) return;       /* not by this name alone */
-    kir_buf b = kir_buffer_new(z->k, KIR_MEM_INPUT,
-                               dfm_fmt(z->a, "%s.draw.%s", z->prog->name, dfm_name_str(z->m->names, n)),
-                               ir_type_of(z->m, op->type)->dtype, ir_elems(z->m, op->type));
+    kir_buf b =
+        kir_buffer_new(z->k, KIR_MEM_INPUT,
+                       dfm_fmt(z->a, "%s.draw.%s", z->prog->name, dfm_name_str(z->m->names, n)),
+                       ir_type_of(z->m, op->type)->dtype, ir_elems(z->m, op->type));
     z->k->bufs.p[b.i].is_draw = true;
     s->place = kz_dense(z, b, op->type);
     s->placed = true;
@@ -183,7 +187,8 @@ static kir_arg result_place(kz_frame *f, uint32_t k)
     ir_target to = z->ip->to ? z->ip->to[k] : IR_TO_OUTPUT;
     if (to == IR_TO_GRAD) return kz_param_arg(z, IR_STATE_G, index);
     if (to == IR_TO_PARAM) return kz_param_arg(z, IR_STATE_W, index);
-    if (to == IR_TO_STATE) return kz_state_arg(z, index / IR_STATE_STRIDE, index % IR_STATE_STRIDE, t, 0);
+    if (to == IR_TO_STATE)
+        return kz_state_arg(z, index / IR_STATE_STRIDE, index % IR_STATE_STRIDE, t, 0);
     const char *n = r.name.i ? dfm_name_str(z->m->names, r.name) : dfm_fmt(z->a, "out.%u", k);
     kir_buf b = kir_buffer_new(z->k, KIR_MEM_OUTPUT, dfm_fmt(z->a, "%s.out.%s", z->prog->name, n),
                                ir_type_of(z->m, t)->dtype, ir_elems(z->m, t));
@@ -196,7 +201,8 @@ static kir_arg result_place(kz_frame *f, uint32_t k)
 static bool can_take_place(const kz_frame *f, ir_val v, const kir_arg *dest)
 {
     const kz_slot *s = &f->slot[v.i];
-    return !s->placed && !s->aliased && dest->dtype == ir_type_of(f->z->m, ir_type_at(f->g, v))->dtype;
+    return !s->placed && !s->aliased &&
+           dest->dtype == ir_type_of(f->z->m, ir_type_at(f->g, v))->dtype;
 }
 
 static void place_result(kz_frame *f, uint32_t k, kir_arg *copy)

@@ -30,10 +30,10 @@ typedef struct kz_slot {                     /* what is known about one value of
 } kz_slot;
 
 typedef enum kz_root_kind {
-    KZ_STORE,                                /* element-wise; also row-valued in a row group */
+    KZ_STORE,                                /* element-wise; or row-valued in a row group */
     KZ_ROW,                                  /* reduces all lanes */
-    KZ_COLUMN,                               /* sums over rows only: ACC, partials, combine */
-    KZ_SPLIT,                                /* reduces all lanes and some rows: partials, combine */
+    KZ_COLUMN,                               /* sums over rows: ACC, partials, combine */
+    KZ_SPLIT,                                /* reduces all lanes, some rows: likewise */
 } kz_root_kind;
 
 typedef struct kz_root {
@@ -92,7 +92,7 @@ struct kz_frame {
 kz_val kz_resolve(kz_frame *f, ir_val v);               /* through captures */
 const ir_op *kz_op(kz_val x);
 kz_slot *kz_slot_of(kz_val x);
-kir_arg kz_dense(kz *z, kir_buf b, ir_type t);          /* the whole buffer, row-major in t's order */
+kir_arg kz_dense(kz *z, kir_buf b, ir_type t); /* the whole buffer, row-major in t's order */
 kir_arg kz_temp(kz *z, const char *name, ir_type t);
 /* The operand with dims renamed and reordered to those of t (by name, else by position). */
 kir_arg kz_as(const kz *z, kir_arg a, ir_type t);
@@ -115,7 +115,7 @@ dfm_loc kz_loc(const kz_frame *f, ir_val v);
 kir_node *kz_node(kz_frame *f, kir_node_kind kind, ir_val v);
 void kz_note(kz *z, dfm_loc loc, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* -- kernelize_plan.c, kernelize_fuse.c --------------------------------------------------------- */
+/* -- kernelize_plan.c, kernelize_fuse.c -------------------------------------------------------- */
 void kz_plan(kz_frame *f);
 void kz_make_units(kz_frame *f);
 void kz_split_unit(kz_frame *f, uint32_t unit);         /* back to one unit per root */
@@ -124,7 +124,7 @@ void kz_gather_leaves(kz_frame *f, ir_val v, bool identity, bool expand, kz_leav
 void kz_fuse(kz_frame *f);
 void kz_take_biases(kz_frame *f);                       /* kernelize_bias.c */
 
-/* -- kernelize_pull.c, kernelize_kernel.c ------------------------------------------------------- */
+/* -- kernelize_pull.c, kernelize_kernel.c ------------------------------------------------------ */
 enum { KZ_CONST, KZ_ROWS, KZ_LANES };        /* levels */
 enum { KZ_MAX_DEPS = 8 };
 
@@ -170,17 +170,18 @@ void kz_combine(kz_frame *f, const kir_arg *partial, ir_reducer red, const kir_a
                 const char *name, dfm_loc loc);
 void kz_finish_kernel(kz_kernel *b);                    /* kernelize_sections.c */
 
-/* -- kernelize_anchor.c, kernelize_attend.c, kernelize_scan.c ----------------------------------- */
+/* -- kernelize_anchor.c, kernelize_attend.c, kernelize_scan.c ---------------------------------- */
 void kz_emit_anchor(kz_frame *f, ir_val v);
 void kz_emit_attend(kz_frame *f, ir_val v);
 void kz_emit_scan(kz_frame *f, ir_val v);
 /* An operand as a window: in place or, if it is no window, a copy. */
 kir_arg kz_operand(kz_frame *f, ir_val v);
-kir_arg kz_copied(kz_frame *f, const kir_arg *a, dfm_dtype dt, const ir_dim *order, const char *name);
+kir_arg kz_copied(kz_frame *f, const kir_arg *a, dfm_dtype dt, const ir_dim *order,
+                  const char *name);
 kir_arg kz_member_place(kz_frame *f, ir_val tuple, uint32_t member);
 void kz_scratch(kz *z, kir_arg *out, uint64_t bytes);
 
-/* -- kernelize.c -------------------------------------------------------------------------------- */
+/* -- kernelize.c ------------------------------------------------------------------------------- */
 void kz_emit_frame(kz_frame *f);
 kz_frame *kz_frame_new(kz *z, kz_frame *up, const ir_graph *g, uint32_t depth, kir_nodes *out);
 /* Would writing dest now spoil what this or a later unit of the frame still reads? */

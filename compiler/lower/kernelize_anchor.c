@@ -33,8 +33,8 @@ kir_arg kz_operand(kz_frame *f, ir_val v)
 }
 
 /* A dense copy of an operand with its dims in the given order. */
-kir_arg kz_copied(kz_frame *f, const kir_arg *a, dfm_dtype dt, const ir_dim *order, const char *name)
-{
+kir_arg kz_copied(kz_frame *f, const kir_arg *a, dfm_dtype dt, const ir_dim *order,
+                  const char *name) {
     kir_arg c = kz_temp(f->z, name, ir_tensor(f->z->m, dt, order, a->rank));
     kz_copy_args(f, a, &c, name);
     return c;
@@ -77,7 +77,8 @@ static void classify(const kz_frame *f, const ir_op *op, product *p)
         l->n++;
     }
     for (uint32_t k = 0; k < y->rank; k++) {
-        if (kz_has(py, c->n_pairs, y->dims[k]) || kz_has(p->batch.x, p->batch.n, y->dims[k])) continue;
+        if (kz_has(py, c->n_pairs, y->dims[k]) || kz_has(p->batch.x, p->batch.n, y->dims[k]))
+            continue;
         p->n.x[p->n.n] = p->n.y[p->n.n] = y->dims[k];
         p->n.n++;
     }
@@ -243,8 +244,8 @@ static void arrange(kz_frame *f, product *p, bool dense_f32)
         sort_letter(z, &p->k, &p->x, false);
     }
     dfm_dtype xt = dense_f32 ? DFM_F32 : p->x.dtype, yt = dense_f32 ? DFM_F32 : p->y.dtype;
-    bool c_ok = is_matrix(z, &p->c, p->m.x, p->m.n, p->n.y, p->n.n) && has_stride(z, &p->c, &p->batch)
-             && !(dense_f32 && p->c.dtype != DFM_F32);
+    bool c_ok = is_matrix(z, &p->c, p->m.x, p->m.n, p->n.y, p->n.n) &&
+                has_stride(z, &p->c, &p->batch) && !(dense_f32 && p->c.dtype != DFM_F32);
     if (!c_ok) p->c = dense_result(f, dense_f32 ? DFM_F32 : p->c.dtype, p);
     if (xt != p->x.dtype || !is_matrix(z, &p->x, p->m.x, p->m.n, p->k.x, p->k.n) ||
         !has_stride(z, &p->x, &p->batch))

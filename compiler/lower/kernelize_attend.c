@@ -1,4 +1,5 @@
-/* kernelize_attend.c - attention: strided windows for a node, dense copies where they do not fit. */
+/* kernelize_attend.c - attention: strided windows for a node, dense copies where they do not fit.
+ */
 #include "compiler/lower/kernelize.h"
 
 #include <string.h>

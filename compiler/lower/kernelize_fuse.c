@@ -25,7 +25,10 @@ static bool same_set(const ir_dim *a, uint32_t n, const ir_dim *b, uint32_t m)
 
 /* -- spaces ------------------------------------------------------------------------------------ */
 
-typedef struct space { uint32_t n_dims, n_lanes; ir_dim dims[IR_MAX_RANK], lanes[IR_MAX_RANK]; } space;
+typedef struct space {
+    uint32_t n_dims, n_lanes;
+    ir_dim dims[IR_MAX_RANK], lanes[IR_MAX_RANK];
+} space;
 
 static space space_of(const kz_unit *u)
 {
@@ -56,7 +59,8 @@ static bool join_spaces(const kz_unit *p, const kz_unit *c, space *out)
 {
     space a = space_of(p), b = space_of(c);
     if (same_set(a.dims, a.n_dims, b.dims, b.n_dims)) {
-        if (a.n_lanes && b.n_lanes && !same_set(a.lanes, a.n_lanes, b.lanes, b.n_lanes)) return false;
+        if (a.n_lanes && b.n_lanes && !same_set(a.lanes, a.n_lanes, b.lanes, b.n_lanes))
+            return false;
         *out = b;
         if (!b.n_lanes) {
             memcpy(out->lanes, a.lanes, sizeof a.lanes);
@@ -162,7 +166,8 @@ static uint32_t streams(kz_frame *f, const kz_unit *p, const kz_unit *c)
             ir_val v = u[k]->leaves.p[i].v;
             const kz_unit *x = unit_of(f, v);
             bool both = false;
-            for (uint32_t j = 0; k == 1 && j < p->leaves.n; j++) both |= ir_same(p->leaves.p[j].v, v);
+            for (uint32_t j = 0; k == 1 && j < p->leaves.n; j++)
+                both |= ir_same(p->leaves.p[j].v, v);
             n += !both && x != p && x != c && ir_type_of(f->z->m, ir_type_at(f->g, v))->rank;
         }
     }

@@ -72,7 +72,8 @@ static int64_t cut_of(int64_t n, int64_t target)
 static void cut_last(kz_kernel *b, ir_dim d)
 {
     ir_module *m = b->z->m;
-    int64_t n = ir_extent(m, d), target = b->z->lim->lane_target > 0 ? b->z->lim->lane_target : 1024;
+    int64_t n = ir_extent(m, d),
+            target = b->z->lim->lane_target > 0 ? b->z->lim->lane_target : 1024;
     int64_t l = cut_of(n, target);
     if (n <= 2 * target || !l) return;
     const char *name = ir_dim_str(m, d);
@@ -162,7 +163,8 @@ void kz_combine(kz_frame *f, const kir_arg *partial, ir_reducer red, const kir_a
     kz *z = f->z;
     kz_kernel *b = kernel_new(f, 0, dfm_fmt(z->a, "%s.combine", name), loc);
     kir_kernel *k = b->k;
-    bool columns = partial->rank && kz_has(dest->dims, dest->rank, partial->dims[partial->rank - 1]);
+    bool columns =
+        partial->rank && kz_has(dest->dims, dest->rank, partial->dims[partial->rank - 1]);
     for (uint32_t i = 0; i < partial->rank; i++) {
         bool stays = kz_has(dest->dims, dest->rank, partial->dims[i]);
         bool last = true;                    /* no reduced dim follows */
@@ -171,7 +173,8 @@ void kz_combine(kz_frame *f, const kir_arg *partial, ir_reducer red, const kir_a
         if (columns ? last : !stays) k->lanes[k->n_lanes++] = partial->dims[i];
         else if (stays) add_row(b, partial->dims[i]);
     }
-    const ir_ix *coords = kz_coords(b, type_of_dims(z, partial->dtype, partial->dims, partial->rank));
+    const ir_ix *coords =
+        kz_coords(b, type_of_dims(z, partial->dtype, partial->dims, partial->rank));
     if (columns) {
         k->n_keep = k->n_rows;
         for (uint32_t i = 0; i < partial->rank; i++)
@@ -236,7 +239,8 @@ static void add_root(kz_kernel *b, const kz_root *r, const kir_arg *dest, kir_ar
     if (r->kind == KZ_SPLIT) {
         v = kz_pull(b, x, kz_coords(b, op->type), 0);
     } else {
-        v = kz_pull(b, (kz_val){b->f, op->args[0]}, kz_coords(b, ir_type_at(b->f->g, op->args[0])), 0);
+        v = kz_pull(b, (kz_val){b->f, op->args[0]}, kz_coords(b, ir_type_at(b->f->g, op->args[0])),
+                    0);
         v = kz_add_inst(b, (kir_inst){.op = KIR_ACC, .dtype = DFM_F32, .ref = {v}});
     }
     *partial = is_whole(b, r) ? *dest : partials(b, r, b->insts.p[v.i].inst.dtype);
@@ -277,7 +281,8 @@ static kir_arg destination(kz_frame *f, uint32_t unit, const kz_root *r)
     }
     if (!kz_read_later(f, unit, &dest)) return dest;
     kir_arg temp = kz_temp(z, kz_name(f, r->v), t);
-    kz_note(z, kz_loc(f, r->v), "'%s' is written to memory that is read later: copied", kz_name(f, r->v));
+    kz_note(z, kz_loc(f, r->v), "'%s' is written to memory that is read later: copied",
+            kz_name(f, r->v));
     dfm_push(z->a, &f->pending, ((kz_pending){temp, dest}));
     if (!r->has_dest) s->place = temp;
     return temp;

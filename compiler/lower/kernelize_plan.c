@@ -106,7 +106,8 @@ static void need_operands(kz_frame *f, const ir_op *op)
     uint32_t n_carry = op->kind == IR_SCAN ? op->at->scan.n_carry : 0;
     uint32_t n_xs = op->kind == IR_SCAN ? op->at->scan.n_xs : 0;
     for (uint32_t k = 0; k < op->n_args; k++) {
-        if (op->kind != IR_SCAN || (k >= n_carry && k < n_carry + n_xs)) need_window(f, op->args[k]);
+        if (op->kind != IR_SCAN || (k >= n_carry && k < n_carry + n_xs))
+            need_window(f, op->args[k]);
         else if (k >= n_carry + n_xs) need_capture(f, op->args[k]);
     }
 }
@@ -234,7 +235,8 @@ static void plan_value(kz_frame *f, ir_val v)
     split_off_wide(f, op);
     weigh(f, v);
     if (kz_is_free(op) || s->uses < 2 || is_cheap(f, v)) return;
-    if (s->weight <= CHEAP_LOADS && ir_elems(f->z->m, op->type) * SMALL <= widest_user(f, v)) return;
+    if (s->weight <= CHEAP_LOADS && ir_elems(f->z->m, op->type) * SMALL <= widest_user(f, v))
+        return;
     materialise(f, v);
 }
 

@@ -88,7 +88,8 @@ kir_ref kz_add_inst(kz_kernel *b, kir_inst i)
 static kir_ref constant(kz_kernel *b, dfm_dtype stored, double x)
 {
     dfm_dtype t = kz_scalar_type(stored);
-    return kz_add_inst(b, (kir_inst){.op = KIR_CONST, .dtype = t, .value = dfm_round_to(stored, x)});
+    return kz_add_inst(b,
+                       (kir_inst){.op = KIR_CONST, .dtype = t, .value = dfm_round_to(stored, x)});
 }
 
 static kir_ref fn(kz_kernel *b, ir_fn f, dfm_dtype t, kir_ref x, kir_ref y, kir_ref w)
@@ -226,7 +227,8 @@ kir_arg kz_over_space(kz_kernel *b, const kir_arg *a, const ir_ix *coords, const
     kir_arg r = *a;
     r.rank = 0;
     r.offset = c;
-    for (uint32_t k = 0; k < b->k->n_rows; k++) used += add_dim(b->z, &r, b->k->rows[k], dims, coef, n);
+    for (uint32_t k = 0; k < b->k->n_rows; k++)
+        used += add_dim(b->z, &r, b->k->rows[k], dims, coef, n);
     for (uint32_t k = 0; k < b->k->n_lanes; k++)
         used += add_dim(b->z, &r, b->k->lanes[k], dims, coef, n);
     for (uint32_t k = 0; k < n; k++)
@@ -243,7 +245,8 @@ kir_ref kz_load(kz_kernel *b, const kir_arg *a, const ir_ix *coords, uint32_t gu
     kir_arg w = *a;
     w.write = false;
     if (!guard) w = kz_over_space(b, &w, coords, &coords);
-    kir_inst i = {.op = KIR_LOAD, .dtype = kz_scalar_type(a->dtype), .coords = coords, .value = fill};
+    kir_inst i = {
+        .op = KIR_LOAD, .dtype = kz_scalar_type(a->dtype), .coords = coords, .value = fill};
     i.arg = kz_arg_index(b, &w);
     if (guard) {
         i.n_conds = b->guards.p[guard].n;
@@ -286,7 +289,10 @@ static kir_ref pull_arg(kz_kernel *b, kz_val x, uint32_t k, const ir_ix *coords,
     return kz_pull(b, (kz_val){x.f, op->args[k]}, c, guard);
 }
 
-static dfm_dtype dtype_of(kz_kernel *b, kz_val x) { return ir_type_of(b->z->m, kz_op(x)->type)->dtype; }
+static dfm_dtype dtype_of(kz_kernel *b, kz_val x)
+{
+    return ir_type_of(b->z->m, kz_op(x)->type)->dtype;
+}
 
 /* Operands of a map may mix i32 with i64 and u8, which are all i32 here. */
 static kir_ref pull_map(kz_kernel *b, kz_val x, const ir_ix *coords, uint32_t guard)
@@ -321,7 +327,8 @@ static kir_ref pull_view(kz_kernel *b, kz_val x, const ir_ix *coords, uint32_t g
     ir_type_info t = *ir_type_of(b->z->m, op->type);
     uint32_t rank = ir_type_of(b->z->m, arg_type(x, 0))->rank;
     ir_ix *c = dfm_new_n(b->z->a, ir_ix, rank + 1);
-    for (uint32_t k = 0; k < rank; k++) c[k] = ir_ix_subst(b->z->m, v->coords[k], t.dims, coords, t.rank);
+    for (uint32_t k = 0; k < rank; k++)
+        c[k] = ir_ix_subst(b->z->m, v->coords[k], t.dims, coords, t.rank);
     bool never = false;
     uint32_t inner = v->n_conds ? guard_and(b, guard, v, &t, coords, &never) : guard;
     if (never) return constant(b, t.dtype, v->fill);

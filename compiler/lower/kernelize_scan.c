@@ -16,7 +16,8 @@ kir_arg kz_member_place(kz_frame *f, ir_val tuple, uint32_t member)
     for (uint32_t v = tuple.i + 1; v < f->g->ops.n; v++) {
         const ir_op *op = &f->g->ops.p[v];
         kz_slot *s = &f->slot[v];
-        if (op->kind != IR_GET || !ir_same(op->args[0], tuple) || op->at->member != member) continue;
+        if (op->kind != IR_GET || !ir_same(op->args[0], tuple) || op->at->member != member)
+            continue;
         if (!s->uses) continue;
         uint32_t unit = f->slot[tuple.i].unit - 1;
         if (!s->placed) {

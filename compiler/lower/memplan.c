@@ -86,7 +86,10 @@ static int larger_first(const void *x, const void *y)
     return a->buf < b->buf ? -1 : a->buf > b->buf;
 }
 
-static bool meet(const life *a, const life *b) { return a->first <= b->last && b->first <= a->last; }
+static bool meet(const life *a, const life *b)
+{
+    return a->first <= b->last && b->first <= a->last;
+}
 
 /* Lowest offset at which l fits beside the n buffers that are placed and live with it. placed is
  * in order of offsets. Returns where in the order it belongs. */
@@ -157,7 +160,8 @@ static dfm_status plan_program(kir_module *m, uint32_t index, lower_memory *out,
         if (!in_arena(info)) continue;
         if (info->program != index) {
             if (l->used)
-                st = dfm_fail(err, DFM_INTERNAL, "program '%s' uses a buffer of another one", g->name);
+                st = dfm_fail(err, DFM_INTERNAL, "program '%s' uses a buffer of another one",
+                              g->name);
             continue;
         }
         l->buf = b;

@@ -7,7 +7,11 @@
 #include <string.h>
 
 static uint64_t gemm_scratch(const kir_gemm *g) { return g->batch[0] > 1 ? 128 : 0; }
-static uint64_t attn_scratch(const kir_attn *a, const kir_module *m) { (void)m; return a->backward ? 256 : 0; }
+static uint64_t attn_scratch(const kir_attn *a, const kir_module *m)
+{
+    (void)m;
+    return a->backward ? 256 : 0;
+}
 
 static bool dense_f32_only(const kir_gemm *g)
 {
@@ -31,7 +35,8 @@ static void give_places(fx *f)
         f->m->params.p[i].flat_offset = at;
         at += (ir_elems(f->m, f->m->params.p[i].type) + 15) / 16 * 16;
     }
-    ir_flat fl = {.name = dfm_intern(f->names, "all"), .dtype = DFM_F32, .trainable = true, .n_elems = at};
+    ir_flat fl = {
+        .name = dfm_intern(f->names, "all"), .dtype = DFM_F32, .trainable = true, .n_elems = at};
     fl.dim = ir_dim_new(f->m, dfm_intern(f->names, "P_all"), (int64_t)at, (dfm_loc){0});
     dfm_push(f->a, &f->m->flats, fl);
     ir_state w = {.name = dfm_intern(f->names, "w"), .saved = true};
@@ -106,7 +111,7 @@ static void check_round_trip(fx *f, const kir_module *k)
     }
 }
 
-/* -- running ------------------------------------------------------------------------------------- */
+/* -- running ----------------------------------------------------------------------------------- */
 
 static const double *lookup(void *user, const ir_module *m, const ir_graph *g, ir_val v)
 {
@@ -183,7 +188,8 @@ static void compare(fx *f, const ir_graph *g, const kir_module *k, void *const *
             n += w * w;
             spread += (near[r][i] - w) * (near[r][i] - w);
         }
-        if (!(sqrt(d) <= tol * sqrt(n) + 8 * sqrt(spread) + 1e-7 * sqrt((double)ir_elems(f->m, io->type)))) {
+        if (!(sqrt(d) <=
+              tol * sqrt(n) + 8 * sqrt(spread) + 1e-7 * sqrt((double)ir_elems(f->m, io->type)))) {
             printf("%s", kt_text(f, k));
             print_graph(f, g);
             fail_msg("result %u: error %g, norm %g, spread %g", r, sqrt(d), sqrt(n), sqrt(spread));
@@ -209,7 +215,10 @@ static kir_module *check(fx *f, const ir_graph *g, double tol, bool replace_draw
     return k;
 }
 
-void kt_check_for(fx *f, const ir_graph *g, double tol, int limits) { check(f, g, tol, false, limits); }
+void kt_check_for(fx *f, const ir_graph *g, double tol, int limits)
+{
+    check(f, g, tol, false, limits);
+}
 void kt_check(fx *f, const ir_graph *g, double tol) { check(f, g, tol, false, KT_WIDE); }
 kir_module *kt_check_with(fx *f, const ir_graph *g, double tol, bool replace_draws)
 {

@@ -54,7 +54,7 @@ static void expect(net *n, uint32_t kernels, uint32_t gemms, double tol)
     fx_free(n->f);
 }
 
-/* -- golden kernel lists -------------------------------------------------------------------------- */
+/* -- golden kernel lists ----------------------------------------------------------------------- */
 
 static void norm_and_modulate_is_one_kernel(void **state)
 {
@@ -106,8 +106,10 @@ static void adamw_is_one_kernel(void **state)
 {
     net n = begin(5);
     ir_val w = in(&n, "P=4096"), g = in(&n, "P"), m = in(&n, "P"), v = in(&n, "P"), lr = in(&n, "");
-    ir_val m1 = f2(&n, IR_FN_ADD, f2(&n, IR_FN_MUL, m, num(&n, 0.9)), f2(&n, IR_FN_MUL, g, num(&n, 0.1)));
-    ir_val g2 = f2(&n, IR_FN_MUL, g, g), v2 = f2(&n, IR_FN_MUL, f2(&n, IR_FN_MUL, v, v), num(&n, 0.99));
+    ir_val m1 =
+        f2(&n, IR_FN_ADD, f2(&n, IR_FN_MUL, m, num(&n, 0.9)), f2(&n, IR_FN_MUL, g, num(&n, 0.1)));
+    ir_val g2 = f2(&n, IR_FN_MUL, g, g),
+           v2 = f2(&n, IR_FN_MUL, f2(&n, IR_FN_MUL, v, v), num(&n, 0.99));
     ir_val v1 = f2(&n, IR_FN_ADD, v2, f2(&n, IR_FN_MUL, g2, num(&n, 0.01)));
     ir_val step = f2(&n, IR_FN_DIV, m1, f2(&n, IR_FN_ADD, f1(&n, IR_FN_SQRT, v1), num(&n, 1e-3)));
     out(&n, f2(&n, IR_FN_SUB, w, f2(&n, IR_FN_MUL, lr, step)));
@@ -147,12 +149,14 @@ static void linear_with_split_heads(void **state)
     ir_val x = in(&n, "B=2,S=5,D=8"), w = fx_param(n.f, "w", "Q=3,H=2,E=4,D");
     ir_dim d = fx_dim(n.f, "D", 8);
     ir_pair p = {d, d};
-    ir_type t = ir_contract_type(n.f->m, ir_type_at(n.b->g, x), ir_type_at(n.b->g, w), &p, 1, DFM_F32);
+    ir_type t =
+        ir_contract_type(n.f->m, ir_type_at(n.b->g, x), ir_type_at(n.b->g, w), &p, 1, DFM_F32);
     out(&n, ir_contract_over(n.b, x, w, &p, 1, t));
     expect(&n, 0, 1, 1e-5);
 }
 
-/* -- single ops ------------------------------------------------------------------------------------- */
+/* -- single ops
+ * ------------------------------------------------------------------------------------- */
 
 static void reducers(void **state)
 {
@@ -183,7 +187,8 @@ static void integers_and_casts(void **state)
     net n = begin(9);
     ir_val a = fx_input(n.f, fx_type(n.f, DFM_I32, "B=9"), -20, 20), x = in(&n, "B");
     ir_val three = ir_scalar(n.b, DFM_I32, 3);
-    static const ir_fn two[] = {IR_FN_ADD, IR_FN_SUB, IR_FN_MUL, IR_FN_DIV, IR_FN_MOD, IR_FN_MIN, IR_FN_MAX};
+    static const ir_fn two[] = {IR_FN_ADD, IR_FN_SUB, IR_FN_MUL, IR_FN_DIV,
+                                IR_FN_MOD, IR_FN_MIN, IR_FN_MAX};
     for (uint32_t k = 0; k < DFM_LEN(two); k++) out(&n, f2(&n, two[k], a, three));
     out(&n, f1(&n, IR_FN_ABS, a));
     out(&n, f1(&n, IR_FN_SIGN, a));
@@ -329,9 +334,11 @@ static void draws_that_may_be_replaced(void **state)
 static void half_precision(void **state)
 {
     net n = begin(202);
-    ir_val x = ir_cast(n.b, in(&n, "B=4,S=5,D=8"), DFM_BF16), w = ir_cast(n.b, in(&n, "N=6,D"), DFM_BF16);
+    ir_val x = ir_cast(n.b, in(&n, "B=4,S=5,D=8"), DFM_BF16),
+           w = ir_cast(n.b, in(&n, "N=6,D"), DFM_BF16);
     ir_pair p = {fx_dim(n.f, "D", 8), fx_dim(n.f, "D", 8)};
-    ir_type t = ir_contract_type(n.f->m, ir_type_at(n.b->g, x), ir_type_at(n.b->g, w), &p, 1, DFM_BF16);
+    ir_type t =
+        ir_contract_type(n.f->m, ir_type_at(n.b->g, x), ir_type_at(n.b->g, w), &p, 1, DFM_BF16);
     ir_val y = ir_contract_over(n.b, x, w, &p, 1, t);
     out(&n, f1(&n, IR_FN_TANH, y));
     out(&n, y);
@@ -366,7 +373,8 @@ static void carries(void **state)
     ir_type v = fx_type(n.f, DFM_F32, "D=6"), i32 = ir_tensor(n.f->m, DFM_I32, NULL, 0);
     ir_dim loop = fx_dim(n.f, "L", 4);
     ir_builder b = fx_body(n.f, "body", &body);
-    ir_val it = fx_formal(&b, i32), a = fx_formal(&b, v), c = fx_formal(&b, v), e = fx_formal(&b, v);
+    ir_val it = fx_formal(&b, i32), a = fx_formal(&b, v), c = fx_formal(&b, v),
+           e = fx_formal(&b, v);
     ir_val g = fx_formal(&b, v), x = fx_formal(&b, v), cap = fx_formal(&b, v);
     ir_val next = ir_map2(&b, IR_FN_ADD, g, ir_map2(&b, IR_FN_MUL, x, ir_cast(&b, it, DFM_F32)));
     ir_result_add(&b, c, "a");               /* swapped with the next */

@@ -129,7 +129,8 @@ static void each_rule_is_checked(void **state)
     breaks(8, "%4 = load i32 1 (B)", "%4 = load i32 1 (D)");
     breaks(9, "(B, D + -1) if (D : 1 7)", "(B, D + -1)");
     breaks(9, "(B, D + -1) if (D : 1 7)", "(B, D + 1) if (D : 1 7)");
-    breaks(10, "arg x f32 [B 8, D 1] + 0 loop 0 0 0 0\n    arg n", "arg y f32 [B 8, D 1] + 0 loop 0 0 0 0\n    arg n");
+    breaks(10, "arg x f32 [B 8, D 1] + 0 loop 0 0 0 0\n    arg n",
+           "arg y f32 [B 8, D 1] + 0 loop 0 0 0 0\n    arg n");
     breaks(11, "%2 = const i32 5", "%2 = const i32 6");
     breaks(12, "by 0 0 8 1", "by 0 0 4 2");
     breaks(12, "by 0 0 4 1", "by 0 0 0 1");
@@ -163,14 +164,16 @@ static void hostile_text(void **state)
         if (parse(text, n, &err, NULL) != DFM_OK) assert_true(err.len > 0);
     }
     free(text);
-    char deep[4000] = "kir\ndim B 2\nbuf x input f32 2 program 0 offset 0\nprogram p arena 0 {\n kernel k {\n"
-                      " rows B keep 0 block 1\n lanes\n row {\n %1 = index i32 (";
+    char deep[4000] =
+        "kir\ndim B 2\nbuf x input f32 2 program 0 offset 0\nprogram p arena 0 {\n kernel k {\n"
+        " rows B keep 0 block 1\n lanes\n row {\n %1 = index i32 (";
     memset(deep + strlen(deep), '(', 3000);
     dfm_err err = {0};
     assert_int_equal(parse(deep, strlen(deep), &err, NULL), DFM_BAD_DATA);
 }
 
-/* -- memory plan ------------------------------------------------------------------------------------ */
+/* -- memory plan
+ * ------------------------------------------------------------------------------------ */
 
 typedef struct usage { const kir_module *m; uint32_t now; uint32_t *first, *last; } usage;
 
@@ -232,8 +235,9 @@ static void a_chain_needs_two_buffers(void **state)
     for (int i = 0; i < 10; i++) t += sprintf(t, "buf t%d temp f32 64 program 0 offset 0\n", i);
     t += sprintf(t, "program p arena 0 {\n");
     for (int i = 0; i < 9; i++)
-        t += sprintf(t, "copy c 64 from t%d f32 [] + 0 loop 0 0 0 0 to out t%d f32 [] + 0 loop 0 0 0 0\n",
-                     i, i + 1);
+        t += sprintf(
+            t, "copy c 64 from t%d f32 [] + 0 loop 0 0 0 0 to out t%d f32 [] + 0 loop 0 0 0 0\n", i,
+            i + 1);
     sprintf(t, "}\n");
     dfm_arena *a = dfm_arena_create("test");
     dfm_err err = {0};
