@@ -41,6 +41,7 @@ static void out_of_memory(void *user, const char *what, size_t bytes)
 
 int main(int argc, char **argv)
 {
+    dev_process_settings(argv);
     dfm_arena *a = dfm_arena_create("dfm-rt");
     dfm_arena_on_oom(a, out_of_memory, NULL);
     dfm_err err = {0};

@@ -78,6 +78,10 @@ struct dev_ops {
     dev_counts (*counts)(const dev *d);      /* since open */
 };
 
+/* Call first in main: may start the program again, with settings that libraries read at their start.
+ * What the user has set stays. */
+void dev_process_settings(char **argv);
+
 /* The device for a plan's target; NULL if there is none. */
 const dev_ops *dev_find(const char *target);
 const dev_ops *const *dev_list_all(uint32_t *out_n);
