@@ -56,7 +56,7 @@ class Done:
         text = (self.out + self.err).lower()
         for part in parts:
             check(part.lower() in text, "%s\ndoes not say '%s' but:\n%s", " ".join(self.words), part,
-                  (self.out + self.err)[-3000:])
+                  (self.out + self.err)[:1500])
         return self
 
 
@@ -101,7 +101,7 @@ class Kit:
         done = Done(words, p.returncode, *texts, time.monotonic() - began, usage.ru_maxrss)
         if code is not None and done.code != code:
             raise Failed("%s\nexits %d, expected %d\n%s%s" % (
-                " ".join(words), done.code, code, done.out[-1500:], done.err[-3000:]))
+                " ".join(words), done.code, code, done.out[-1500:], done.err[:1500]))
         return done
 
     def dfmc(self, *words, **options):
