@@ -53,7 +53,7 @@ dfm_status app_data_path(app *x, rt *r, const char **out, dfm_err *err);
 typedef struct app_progress_state {          /* what state.json holds */
     uint64_t step, seed, data_seed, epoch, position;
     bool shuffle;
-    uint32_t parts, batch;
+    uint32_t parts, batch, threads;
     uint32_t labels;                         /* one more than the largest label seen; 0: none */
     const char *plan_id;
 } app_progress_state;

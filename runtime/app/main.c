@@ -2,6 +2,7 @@
  *
  * Exit codes are those of runtime/base/status.h.
  */
+#include <signal.h>
 #include <string.h>
 
 #include "runtime/app/app.h"
@@ -42,6 +43,7 @@ static void out_of_memory(void *user, const char *what, size_t bytes)
 int main(int argc, char **argv)
 {
     dev_process_settings(argv);
+    signal(SIGXFSZ, SIG_IGN);                /* a write beyond the limit fails, and is reported */
     dfm_arena *a = dfm_arena_create("dfm-rt");
     dfm_arena_on_oom(a, out_of_memory, NULL);
     dfm_err err = {0};

@@ -139,7 +139,7 @@ static const char *manifest_text(app *x, rt *r)
         json_object_set_new(m, keys[i], json_string(plan_meta_string(p, x->arena, keys[i])));
     gethostname(host, sizeof host - 1);
     json_object_set_new(m, "host", json_string(host));
-    json_object_set_new(m, "threads", json_integer(x->cfg.run_threads));
+    json_object_set_new(m, "threads", json_integer(rt_device(r)->threads));
     json_object_set_new(m, "seed", json_integer(x->cfg.train_seed));
     json_object_set_new(m, "data_seed", json_integer(x->cfg.data_seed));
     for (size_t i = 0; i < DFM_LEN(env); i++)

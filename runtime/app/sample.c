@@ -314,7 +314,7 @@ static dfm_status sample(sampler *s, dfm_err *err)
     const char *weights, *folder;
     DFM_TRY(rt_program_get(s->r, "sample", &s->p, err));
     int64_t batch = plan_meta_int(s->p->p, "batch", 1);
-    s->batch = batch > 0 ? (uint32_t)batch : 1;
+    s->batch = batch > 0 && batch <= INT32_MAX ? (uint32_t)batch : 1;
     s->count = (uint64_t)x->cfg.sample_count;
     DFM_TRY(find_weights(s, &weights, &folder, err));
     if (x->o->value[FLAG_OUTPUT]) folder = x->o->value[FLAG_OUTPUT];

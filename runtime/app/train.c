@@ -143,6 +143,9 @@ static dfm_status same_as_before(const app *x, const app_progress_state *was,
     if (strcmp(was->plan_id, now->plan_id) != 0)
         app_say(x, "note: the plan was compiled anew since the checkpoint; numbers may differ in "
                    "their last bits");
+    if (was->threads != now->threads)
+        app_say(x, "note: %u threads now, %u before; numbers may differ in their last bits",
+                now->threads, was->threads);
     return DFM_OK;
 }
 
@@ -154,6 +157,7 @@ static dfm_status start_state(trainer *t, const char *resume, bool *out_resumed,
         .seed = (uint64_t)x->cfg.train_seed, .data_seed = (uint64_t)x->cfg.data_seed,
         .shuffle = x->cfg.data_shuffle, .parts = (uint32_t)x->cfg.train_accumulate,
         .batch = (uint32_t)plan_meta_int(rt_plan_of(t->r), "batch", 1),
+        .threads = rt_device(t->r)->threads,
         .plan_id = dfm_strdup(x->arena, dfm_hash128_hex(rt_plan_of(t->r)->id, id))};
     DFM_TRY(rt_init(t->r, t->at.seed, err));
     *out_resumed = false;
@@ -163,6 +167,7 @@ static dfm_status start_state(trainer *t, const char *resume, bool *out_resumed,
         if (*out_resumed) {
             DFM_TRY(same_as_before(x, &was, &t->at, err));
             was.plan_id = t->at.plan_id;
+            was.threads = t->at.threads;
             t->at = was;
             app_say(x, "resuming %s after step %" PRIu64, resume, was.step);
             return DFM_OK;

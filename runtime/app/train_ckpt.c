@@ -69,12 +69,12 @@ static void make_parts(part_list *l)
 
 static const char *state_text(const app_progress_state *s, dfm_arena *a)
 {
-    json_t *j = json_pack("{sI sI sI s{sI sI sI sb} sI sI sI ss}", "format", (json_int_t)1, "step",
+    json_t *j = json_pack("{sI sI sI s{sI sI sI sb} sI sI sI sI ss}", "format", (json_int_t)1, "step",
                           (json_int_t)s->step, "seed", (json_int_t)s->seed, "data", "seed",
                           (json_int_t)s->data_seed, "epoch", (json_int_t)s->epoch, "position",
                           (json_int_t)s->position, "shuffle", s->shuffle, "parts",
-                          (json_int_t)s->parts, "batch", (json_int_t)s->batch, "labels",
-                          (json_int_t)s->labels, "plan", s->plan_id);
+                          (json_int_t)s->parts, "batch", (json_int_t)s->batch, "threads",
+                          (json_int_t)s->threads, "labels", (json_int_t)s->labels, "plan", s->plan_id);
     char *text = json_dumps(j, JSON_INDENT(2));
     const char *copy = dfm_fmt(a, "%s\n", text ? text : "{}");
     free(text);
@@ -85,22 +85,22 @@ static const char *state_text(const app_progress_state *s, dfm_arena *a)
 static dfm_status read_state(const char *text, const char *path, dfm_arena *a,
                              app_progress_state *out, dfm_err *err)
 {
-    json_int_t format, step, seed, data_seed, epoch, position, parts, batch, labels;
+    json_int_t format, step, seed, data_seed, epoch, position, parts, batch, threads, labels;
     int shuffle;
     const char *plan_id;
     json_error_t why;
     json_t *j = json_loads(text, JSON_REJECT_DUPLICATES, &why);
-    bool ok = j && json_unpack_ex(j, &why, 0, "{sI sI sI s{sI sI sI sb} sI sI sI ss}", "format", &format,
+    bool ok = j && json_unpack_ex(j, &why, 0, "{sI sI sI s{sI sI sI sb} sI sI sI sI ss}", "format", &format,
                                   "step", &step, "seed", &seed, "data", "seed", &data_seed, "epoch",
                                   &epoch, "position", &position, "shuffle", &shuffle, "parts", &parts,
-                                  "batch", &batch, "labels", &labels, "plan", &plan_id) == 0;
+                                  "batch", &batch, "threads", &threads, "labels", &labels, "plan", &plan_id) == 0;
     ok = ok && format == 1 && step >= 0 && epoch >= 0 && position >= 0 && parts > 0 && batch > 0 &&
          labels >= 0 && labels <= INT32_MAX;
     if (ok)
         *out = (app_progress_state){
             .step = (uint64_t)step, .seed = (uint64_t)seed, .data_seed = (uint64_t)data_seed,
             .epoch = (uint64_t)epoch, .position = (uint64_t)position, .shuffle = shuffle,
-            .parts = (uint32_t)parts, .batch = (uint32_t)batch, .labels = (uint32_t)labels,
+            .parts = (uint32_t)parts, .batch = (uint32_t)batch, .threads = (uint32_t)threads, .labels = (uint32_t)labels,
             .plan_id = dfm_strdup(a, plan_id)};
     json_decref(j);
     if (ok) return DFM_OK;

@@ -70,7 +70,8 @@ static dfm_status cpu_open(dfm_arena *a, const dev_options *options, dev **out, 
     cpu *c = dfm_new(a, cpu);
     *c = (cpu){.base.ops = &dev_cpu_ops, .arena = a, .options = *options, .code.fd = -1};
     omp_set_dynamic(0);
-    omp_set_num_threads(options->threads ? (int)options->threads : omp_get_num_procs());
+    c->base.threads = options->threads ? options->threads : (uint32_t)omp_get_num_procs();
+    omp_set_num_threads((int)c->base.threads);
     c->gemms = dfm_new_n(a, cpu_gemm *, p->n_gemms + 1);
     c->scratch_needs = dfm_new_n(a, uint64_t, p->n_gemms + 1);
     if (p->n_code) DFM_TRY(dev_code_load(a, options, &c->code, err));

@@ -16,6 +16,7 @@ typedef struct dev_ops dev_ops;
 
 typedef struct dev {                         /* each device extends this */
     const dev_ops *ops;
+    uint32_t threads;                        /* that results may depend on; 0: they do not */
 } dev;
 
 typedef struct dev_options {

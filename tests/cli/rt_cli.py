@@ -8,6 +8,7 @@ Standard library only.
 import io
 import json
 import os
+import resource
 import shutil
 import signal
 import struct
@@ -265,8 +266,15 @@ class Rt(unittest.TestCase):
         self.assertEqual((self.folder / "runs/n/ckpt/latest").read_text().strip(), "step_00000002")
         self.assertEqual(self.log("n")[-1]["dfm_loss"], "nan")
 
-    @unittest.skipIf(os.geteuid() == 0 and not os.path.exists("/dev/full"), "needs a full device")
     def test_cannot_write(self):
+        def small_files():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+        p = subprocess.run([DFM_RT, "train", "toy.plan", "--mock"], cwd=self.folder, text=True,
+                           capture_output=True, preexec_fn=small_files, timeout=60)
+        self.assertEqual(p.returncode, 73, p.stderr)
+        self.assertIn("runs/toy-1/plan.plan", p.stderr)
+        self.assertNotIn("plan.plan", {f.name[:9] for f in (self.folder / "runs/toy-1").iterdir()})
+        shutil.rmtree(self.folder / "runs")
         (self.folder / "runs").write_text("a file in the way")
         self.rt("train", "toy.plan", "--mock", code=73, says="runs")
 
