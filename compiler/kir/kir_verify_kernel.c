@@ -182,7 +182,8 @@ static uint32_t collect_dims(const ir_module *m, ir_ix e, ir_dim *out, uint32_t 
 
 /* The last resort: all index values, if they are few. */
 static bool inside_by_trial(const ir_module *m, ir_ix e, int64_t extent, const ir_cond *g,
-                            uint32_t n) {
+                            uint32_t n)
+{
     ir_dim d[KIR_MAX_RANK];
     int64_t at[KIR_MAX_RANK] = {0}, count = 1;
     uint32_t nd = collect_dims(m, e, d, 0);

@@ -94,6 +94,8 @@ const ir_op *kz_op(kz_val x);
 kz_slot *kz_slot_of(kz_val x);
 kir_arg kz_dense(kz *z, kir_buf b, ir_type t); /* the whole buffer, row-major in t's order */
 kir_arg kz_temp(kz *z, const char *name, ir_type t);
+/* A temporary for v, in the order that the product which reads it wants. */
+kir_arg kz_temp_for(kz_frame *f, ir_val v);
 /* The operand with dims renamed and reordered to those of t (by name, else by position). */
 kir_arg kz_as(const kz *z, kir_arg a, ir_type t);
 /* A view of an operand as an operand, if it is strided. */

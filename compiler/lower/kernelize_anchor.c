@@ -34,7 +34,8 @@ kir_arg kz_operand(kz_frame *f, ir_val v)
 
 /* A dense copy of an operand with its dims in the given order. */
 kir_arg kz_copied(kz_frame *f, const kir_arg *a, dfm_dtype dt, const ir_dim *order,
-                  const char *name) {
+                  const char *name)
+{
     kir_arg c = kz_temp(f->z, name, ir_tensor(f->z->m, dt, order, a->rank));
     kz_copy_args(f, a, &c, name);
     return c;
@@ -274,6 +275,8 @@ static void emit_product(kz_frame *f, ir_val v, product *p)
         arrange(f, p, true);
         g = make_gemm(z, p);
     }
+    if (g.bias.buf.i && p->n.n && collapse(z, &g.bias, p->n.y, 0, p->n.n) != 1)
+        kz_fail(z, "the bias of '%s' is not in the order of the columns", kz_name(f, v));
     if (z->lim->gemm_scratch) kz_scratch(z, &g.scratch, z->lim->gemm_scratch(&g));
     kz_node(f, KIR_NODE_GEMM, v)->gemm = g;
     if (p->c.buf.i == dest.buf.i) return;

@@ -67,6 +67,20 @@ static bool is_row_vector(const kz_frame *f, const ir_op *c, ir_type v, const ki
     return found == wanted;
 }
 
+/* A place given before must have the vector's dims in the type's order too. */
+static bool keeps_order(const kz_frame *f, ir_val v, const kir_arg *w)
+{
+    const kz_slot *s = &f->slot[v.i];
+    int64_t last = 0;
+    for (uint32_t k = s->placed ? s->place.rank : 0; k-- > 0;) {
+        ir_dim d = s->place.dims[k];
+        if (!kz_has(w->dims, w->rank, d) || ir_extent(f->z->m, d) == 1) continue;
+        if (s->place.stride[k] <= last) return false;
+        last = s->place.stride[k];
+    }
+    return true;
+}
+
 static void take(kz_frame *f, uint32_t unit, ir_val product, ir_val bias)
 {
     kz_unit *u = &f->units.p[unit];
@@ -100,6 +114,7 @@ void kz_take_biases(kz_frame *f)
             bool same = ir_type_of(f->z->m, p->type)->dtype == ir_type_of(f->z->m, op->type)->dtype
                      && ir_elems(f->z->m, p->type) == ir_elems(f->z->m, op->type);
             if (!same || !kz_window(f, b, &w) || !is_row_vector(f, p, op->type, &w)) continue;
+            if (!keeps_order(f, v, &w)) continue;
             take(f, i, c, b);
             break;
         }

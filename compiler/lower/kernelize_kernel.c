@@ -275,7 +275,7 @@ static kir_arg destination(kz_frame *f, uint32_t unit, const kz_root *r)
     ir_type t = ir_type_at(f->g, r->v);
     if (!r->has_dest && !s->placed) {
         if (!needed_outside(f, u, r->v)) return none;
-        s->place = kz_temp(z, kz_name(f, r->v), t);
+        s->place = kz_temp_for(f, r->v);
         s->placed = true;
         return s->place;
     }

@@ -133,6 +133,49 @@ kir_arg kz_temp(kz *z, const char *name, ir_type t)
     return kz_dense(z, kir_buffer_new(z->k, KIR_MEM_TEMP, name, dt, ir_elems(z->m, t)), t);
 }
 
+/* The first product that reads v sums over some dims: those innermost and in one piece, so that
+ * they are one dim for it, and the others too. False: no wish, or the innermost dim would change. */
+static bool wanted_order(const ir_module *m, const ir_graph *g, ir_val v, ir_dim *out)
+{
+    const ir_type_info *t = ir_type_of(m, ir_type_at(g, v));
+    for (uint32_t u = v.i + 1; u < g->ops.n; u++) {
+        const ir_op *op = &g->ops.p[u];
+        if (op->kind != IR_CONTRACT) continue;
+        if (!ir_same(op->args[0], v) && !ir_same(op->args[1], v)) continue;
+        bool right = !ir_same(op->args[0], v);
+        uint32_t n = 0;
+        for (int paired = 0; paired < 2; paired++)
+            for (uint32_t k = 0; k < t->rank; k++) {
+                bool sum = false;
+                for (uint32_t i = 0; i < op->at->contract.n_pairs; i++) {
+                    ir_pair p = op->at->contract.pairs[i];
+                    sum |= ir_dim_same(right ? p.b : p.a, t->dims[k]);
+                }
+                if (sum == paired) out[n++] = t->dims[k];
+            }
+        return n > 0 && ir_dim_same(out[n - 1], t->dims[n - 1]);
+    }
+    return false;
+}
+
+kir_arg kz_temp_for(kz_frame *f, ir_val v)
+{
+    ir_module *m = f->z->m;
+    const ir_op *op = ir_op_of(f->g, v), *of = op->kind == IR_GET ? ir_op_of(f->g, op->args[0]) : op;
+    ir_type_info t = *ir_type_of(m, op->type);
+    ir_dim d[IR_MAX_RANK + 1];
+    bool ok;
+    if (of->kind == IR_SCAN && op->at->member >= of->at->scan.n_carry) {
+        const ir_graph *body = m->graphs.p[of->at->scan.body];
+        d[0] = of->at->scan.loop;
+        ok = wanted_order(m, body, body->results.p[op->at->member].val, d + 1);
+    } else {
+        ok = wanted_order(m, f->g, v, d);
+    }
+    kir_arg a = kz_temp(f->z, kz_name(f, v), ok ? ir_tensor(m, t.dtype, d, t.rank) : op->type);
+    return ok ? kz_as(f->z, a, op->type) : a;
+}
+
 kir_arg kz_as(const kz *z, kir_arg a, ir_type t)
 {
     const ir_type_info *i = ir_type_of(z->m, t);

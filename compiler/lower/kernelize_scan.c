@@ -21,7 +21,7 @@ kir_arg kz_member_place(kz_frame *f, ir_val tuple, uint32_t member)
         if (!s->uses) continue;
         uint32_t unit = f->slot[tuple.i].unit - 1;
         if (!s->placed) {
-            s->place = kz_temp(z, kz_name(f, (ir_val){v}), op->type);
+            s->place = kz_temp_for(f, (ir_val){v});
             s->placed = true;
         } else if (kz_read_later(f, unit, &s->place)) {
             kir_arg temp = kz_temp(z, kz_name(f, (ir_val){v}), op->type);

@@ -143,6 +143,24 @@ static void sums_of_large_tensors(void **state)
     }
 }
 
+/* A bias that would be a kernel of its own goes into the product, also with split heads. */
+static void bias_goes_into_the_product(void **state)
+{
+    net n = begin(50);
+    ir_val x = in(&n, "B=2,S=5,D=8"), w = fx_param(n.f, "w", "Q=3,H=2,E=4,D");
+    ir_val bias = fx_param(n.f, "b", "Q,H,E"), other = fx_param(n.f, "c", "S");
+    ir_pair p = {fx_dim(n.f, "D", 8), fx_dim(n.f, "D", 8)};
+    ir_type xt = ir_type_at(n.b->g, x), wt = ir_type_at(n.b->g, w);
+    ir_type t = ir_contract_type(n.f->m, xt, wt, &p, 1, DFM_F32);
+    ir_val y = ir_contract_over(n.b, x, w, &p, 1, t);
+    out(&n, f2(&n, IR_FN_ADD, bias, y));
+    ir_val z = ir_contract_over(n.b, w, in(&n, "S,D"), &p, 1, fx_type(n.f, DFM_F32, "H,Q,E,S"));
+    out(&n, f2(&n, IR_FN_ADD, z, other));    /* over columns */
+    ir_val v = ir_contract_over(n.b, w, in(&n, "S,D"), &p, 1, fx_type(n.f, DFM_F32, "S,H,Q,E"));
+    out(&n, f2(&n, IR_FN_ADD, v, bias));     /* in another order: stays a kernel */
+    expect(&n, 1 + 2, 3, 1e-5);              /* two copy w, whose heads are in another order */
+}
+
 static void linear_with_split_heads(void **state)
 {
     net n = begin(7);
@@ -408,6 +426,7 @@ int main(void)
         cmocka_unit_test(adamw_is_one_kernel),
         cmocka_unit_test(sum_of_a_long_vector),
         cmocka_unit_test(sums_of_large_tensors),
+        cmocka_unit_test(bias_goes_into_the_product),
         cmocka_unit_test(linear_with_split_heads),
         cmocka_unit_test(reducers),
         cmocka_unit_test(integers_and_casts),
