@@ -13,9 +13,9 @@ block linear_betas(n: const, b0: const, b1: const) -> f32[n] {
 op ddim_schedule(n: const, b0: const, b1: const, steps: const)
     -> (t: f32[steps], abar: f32[steps], prev: f32[steps]) {
   require steps > 0 and steps <= n, "ddim_schedule: between 1 and n steps"
-  stride = n // steps
+  stride   = n // steps
   all_abar = cumprod(1 - linear_betas(n, b0, b1))
-  t[i: steps] = f32((steps - 1 - i) * stride)
+  t[i: steps]    = f32((steps - 1 - i) * stride)
   abar[i: steps] = all_abar[(steps - 1 - i) * stride]
   prev[i: steps] = select(i < steps - 1, all_abar[max((steps - 2 - i) * stride, 0)], 1.0)
   return t, abar, prev
@@ -26,16 +26,16 @@ op ddim_schedule(n: const, b0: const, b1: const, steps: const)
 ## z in lo..hi: log F(hi) = -softplus(-2 u(hi)), log(1 - F(lo)) = -softplus(2 u(lo)), and the
 ## difference of the two functions as a product, so that no digits cancel. Not below log 1e-12.
 block binned_normal_log(x: f32[...], mu: f32[...], log_std: f32[...]) -> f32[...] {
-  r    = 2 * sqrt(2 / 3.141592653589793)
-  q    = 0.044715
-  s    = exp(-log_std)
-  hi   = s * (x - mu + 1 / 255)
-  lo   = s * (x - mu - 1 / 255)
-  uh   = r * (hi + q * hi * hi * hi)
-  ul   = r * (lo + q * lo * lo * lo)
-  wide = r * (2 / 255) * s * (1 + q * (hi * hi + hi * lo + lo * lo))    # uh - ul
-  below  = -softplus(-uh)
-  above  = -softplus(ul)
+  r     = 2 * sqrt(2 / 3.141592653589793)
+  q     = 0.044715
+  s     = exp(-log_std)
+  hi    = s * (x - mu + 1 / 255)
+  lo    = s * (x - mu - 1 / 255)
+  uh    = r * (hi + q * hi * hi * hi)
+  ul    = r * (lo + q * lo * lo * lo)
+  wide  = r * (2 / 255) * s * (1 + q * (hi * hi + hi * lo + lo * lo))  # uh - ul
+  below = -softplus(-uh)
+  above = -softplus(ul)
   inside = log(-expm1(-wide)) + below + above
   y = select(x < -0.999, below, select(x > 0.999, above, inside))
   return max(y, -27.631021115928547)
@@ -51,21 +51,21 @@ block normal_kl(m1: f32[...], lv1: f32[...], m2: f32[...], lv2: f32[...]) -> f32
 ## largest variance, on a logarithmic scale; x0, xt: data and noisy data; t: the step of each.
 block learned_sigma_vlb(e: f32[...], v: f32[...], x0: f32[...], xt: f32[...], t: i32[Bt],
                         betas: f32[Nb], Bt: dim = last_dim(t), Nb: dim = last_dim(betas)) -> f32 {
-  abar = cumprod(1 - betas)
-  prev = abar / (1 - betas)                       # abar of the step before; 1 at step 0
-  post = betas * (1 - prev) / (1 - abar)          # variance of the posterior; 0 at step 0
-  step = arange(Nb)
+  abar   = cumprod(1 - betas)
+  prev   = abar / (1 - betas)               # abar of the step before; 1 at step 0
+  post   = betas * (1 - prev) / (1 - abar)  # variance of the posterior; 0 at step 0
+  step   = arange(Nb)
   floor_ = select(step == 0, gather(post, 1), post)
-  w0 = gather(betas * sqrt(prev) / (1 - abar), t)
-  wt = gather((1 - prev) * sqrt(1 - betas) / (1 - abar), t)
-  least = gather(log(floor_), t)
-  most = gather(log(betas), t)
-  p0 = gather(1 / sqrt(abar), t) * xt - gather(sqrt(1 / abar - 1), t) * e
-  m = w0 * p0 + wt * xt
+  w0     = gather(betas * sqrt(prev) / (1 - abar), t)
+  wt     = gather((1 - prev) * sqrt(1 - betas) / (1 - abar), t)
+  least  = gather(log(floor_), t)
+  most   = gather(log(betas), t)
+  p0     = gather(1 / sqrt(abar), t) * xt - gather(sqrt(1 / abar - 1), t) * e
+  m    = w0 * p0 + wt * xt
   part = (v + 1) / 2
-  lv = part * most + (1 - part) * least
-  kl = normal_kl(w0 * x0 + wt * xt, least, m, lv)
-  nll = -binned_normal_log(x0, m, 0.5 * lv)
+  lv   = part * most + (1 - part) * least
+  kl   = normal_kl(w0 * x0 + wt * xt, least, m, lv)
+  nll  = -binned_normal_log(x0, m, 0.5 * lv)
   return mean(select(t == 0, nll, kl)) / log(2.0)
 }
 

@@ -15,12 +15,12 @@ block adamw(w: f32[...], g: f32[...], m: f32[...], v: f32[...], step: i32, lr: f
             betas: const = (0.9, 0.999), eps: const = 1e-8, decay: const = 0.01)
     -> (w: f32[...], m: f32[...], v: f32[...]) {
   b1, b2 = betas
-  n = f32(step) + 1
-  m = b1 * m + (1 - b1) * g
-  v = b2 * v + (1 - b2) * g ^ 2
-  c1 = 1 / (1 - b1 ^ n)                 # m and v start at zero: what they lack
+  n  = f32(step) + 1
+  m  = b1 * m + (1 - b1) * g
+  v  = b2 * v + (1 - b2) * g ^ 2
+  c1 = 1 / (1 - b1 ^ n)  # m and v start at zero: what they lack
   c2 = 1 / (1 - b2 ^ n)
-  w = w * (1 - lr * decay) - lr * c1 * m / (sqrt(c2 * v) + eps)
+  w  = w * (1 - lr * decay) - lr * c1 * m / (sqrt(c2 * v) + eps)
   return w, m, v
 }
 
@@ -42,7 +42,7 @@ block clip_norm(g: f32[...], norm: f32, most: const) -> (g: f32[...]) {
 block ema(avg: f32[...], w: f32[...], step: i32, decay: const, warm: const = true)
     -> (avg: f32[...]) {
   if warm {
-    n = f32(step) + 1
+    n     = f32(step) + 1
     keep_ = min((1 + n) / (10 + n), decay)
   } else {
     keep_ = decay

@@ -6,7 +6,7 @@ dfm 1
 op sinusoid(t: f32[...], K: dim, max_period: const = 10000, order: const = "cos_sin")
     -> f32[..., K] {
   require K % 2 == 0, "sinusoid: the width must be even"
-  half = K // 2
+  half    = K // 2
   w[k: K] = exp(-log(max_period) * f32(k % half) / half)
   a[..., k] = t[...] * w[k]
   if order == "cos_sin" {
@@ -21,7 +21,7 @@ op sinusoid(t: f32[...], K: dim, max_period: const = 10000, order: const = "cos_
 ## Sines, then cosines, of 0 .. N - 1 times F / 2 frequencies theta^(-2 i / F).
 op sincos_1d(N: dim, F: dim, theta: const = 10000) -> f32[N, F] {
   require F % 2 == 0, "sincos_1d: the width must be even"
-  half = F // 2
+  half    = F // 2
   w[f: F] = exp(-log(theta) * f32(f % half) / half)
   y[n, f] = select(f < half, sin(f32(n) * w[f]), cos(f32(n) * w[f]))
   return y
@@ -40,7 +40,7 @@ op sincos_2d(Gy: dim, Gx: dim, D: dim, theta: const = 10000) -> f32[Gy, Gx, D] {
 
 ## Cosines and sines of 0 .. N - 1 times P frequencies theta^(-i / P): one axis of a grid.
 op rope_axis(N: dim, P: dim, theta: const) -> (c: f32[N, P], s: f32[N, P]) {
-  freq[p: P] = exp(-log(theta) * f32(p) / P)
+  freq[p: P]    = exp(-log(theta) * f32(p) / P)
   a[n: N, p: P] = f32(n) * freq[p]
   c[n, p] = cos(a[n, p])
   s[n, p] = sin(a[n, p])
@@ -51,8 +51,8 @@ op rope_axis(N: dim, P: dim, theta: const) -> (c: f32[N, P], s: f32[N, P]) {
 op rope_table(S: dim, P: dim, grid: const, split: const, theta: const)
     -> (c: f32[S, P], s: f32[S, P]) {
   g0, g1, g2 = grid
-  h0 = split[0] // 2
-  h1 = h0 + split[1] // 2
+  h0     = split[0] // 2
+  h1     = h0 + split[1] // 2
   c0, s0 = rope_axis(g0, h0, theta)
   c1, s1 = rope_axis(g1, h1 - h0, theta)
   c2, s2 = rope_axis(g2, P - h1, theta)
@@ -75,7 +75,8 @@ op rope(x: any[..., S, F], grid: dim, split: const, theta: const = 10000.0,
   require w0 > 0 and w1 > 0 and w2 > 0, "rope: every axis needs a pair of features"
   c, n = rope_table(S, F // 2, grid, split, theta)
   # (x0, x1) -> (x0 c - x1 n, x1 c + x0 n): e is the place within the pair
-  r[..., s, p, e: 0..2] = x[..., s, 2 * p + e] * c[s, p] + (2 * e - 1) * x[..., s, 2 * p + 1 - e] * n[s, p]
+  r[..., s, p, e: 0..2] = x[..., s, 2 * p + e] * c[s, p] +
+      (2 * e - 1) * x[..., s, 2 * p + 1 - e] * n[s, p]
   y[..., s, f] = r[..., s, f // 2, f % 2]
   return y
 }
@@ -87,9 +88,10 @@ op rope_nd(x: any[N, ..., F], pos: f32[N, A], theta: const = 10000.0, A: dim = l
   half = F // A // 2
   freq[p: 0..F // 2] = exp(-log(theta) * f32(p % half) / half)
   turn[n, p] = pos[n, p // half] * freq[p]
-  c[n, p] = cos(turn[n, p])
-  z[n, p] = sin(turn[n, p])
-  r[n, ..., p, e: 0..2] = x[n, ..., 2 * p + e] * c[n, p] + (2 * e - 1) * x[n, ..., 2 * p + 1 - e] * z[n, p]
+  c[n, p]    = cos(turn[n, p])
+  z[n, p]    = sin(turn[n, p])
+  r[n, ..., p, e: 0..2] = x[n, ..., 2 * p + e] * c[n, p] +
+      (2 * e - 1) * x[n, ..., 2 * p + 1 - e] * z[n, p]
   y[n, ..., f] = r[n, ..., f // 2, f % 2]
   return y
 }

@@ -1,4 +1,5 @@
 /* test_std.c - functions of models/std against a few lines of C each. */
+#include "runtime/base/file.h"
 #include "tests/sema2/harness.h"
 
 #include <math.h>
@@ -376,6 +377,59 @@ static void learning_rates(void **state)
     CLOSE(rate("decay=\"inv_sqrt\", ref=100", 50), 1, 1e-12);
 }
 
+/* -- nothing is known by its name ------------------------------------------------------------------- */
+
+static const char *graph_text(h_ctx *h)
+{
+    dfm_sb sb = dfm_sb_make(h->arena);
+    if (!h->m) h_print(h);
+    assert_non_null(h->m);
+    ir_print_graph(&sb, h->m, h_graph(h, "forward"));
+    return dfm_sb_cstr(&sb);
+}
+
+/* The library's text in the user's file, every function under another name: the same graph. */
+static void copies_give_the_same_graph(void **state)
+{
+    static const char *const names[] = {"linear", "layer_norm", "gelu", "silu", "sinusoid", "embed",
+                                        "softplus"};
+    static const char body[] =
+        "dim B = 2, D = 4, K = 6, N = 3\nmodel m(x: f32[B, D], t: f32[B], y: i32[B]) -> f32[B, D] {\n"
+        "  h = %slinear(%slayer_norm(x, D) as norm, D -> D) as fc\n"
+        "  h = %sgelu(h, approx=\"tanh\") + %slinear(%ssinusoid(t, K), K -> D) as time\n"
+        "  return h + %sembed(y, N -> D) as label + %ssoftplus(%ssilu(x))\n}\n";
+    dfm_arena *a = dfm_arena_create("copies");
+    dfm_err err = {0};
+    dfm_sb copy = dfm_sb_make(a);
+    for (int k = 0; k < 2; k++) {
+        char *p, *text;
+        size_t n;
+        const char *path = dfm_fmt(a, "%s/models/std/%s.dfm", DFM_SOURCE_DIR, k ? "position" : "nn");
+        assert_int_equal(dfm_file_read(a, path, 1 << 20, &p, &n, &err), DFM_OK);
+        text = strstr(p, "dfm 1") + 5;
+        for (const char *c = text; *c;) {    /* every name gets a prefix where it is a whole word */
+            bool done = false;
+            for (uint32_t i = 0; i < DFM_LEN(names) && !done; i++) {
+                size_t len = strlen(names[i]);
+                if (strncmp(c, names[i], len) || c[len] != '(' || (c > text && c[-1] == '_')) continue;
+                dfm_sb_printf(&copy, "my_%s", names[i]);
+                c += len;
+                done = true;
+            }
+            if (!done) dfm_sb_add(&copy, c++, 1);
+        }
+    }
+    char own[2000], given[2000];
+    snprintf(given, sizeof given, body, "", "", "", "", "", "", "", "");
+    snprintf(own, sizeof own, body, "my_", "my_", "my_", "my_", "my_", "my_", "my_", "my_");
+    h_ctx *x = h_compile(given, NULL);
+    h_ctx *y = h_compile(dfm_fmt(a, "%s\n%s", dfm_sb_cstr(&copy), own), NULL);
+    assert_string_equal(graph_text(x), graph_text(y));
+    h_done(x);
+    h_done(y);
+    dfm_arena_destroy(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -387,7 +441,7 @@ int main(void)
         cmocka_unit_test(sincos_2d_has_x_first), cmocka_unit_test(rope_on_a_grid),
         cmocka_unit_test(rope_nd_by_positions), cmocka_unit_test(ddim_tables),
         cmocka_unit_test(vlb_of_learned_variance), cmocka_unit_test(flow_path_between),
-        cmocka_unit_test(learning_rates),
+        cmocka_unit_test(learning_rates), cmocka_unit_test(copies_give_the_same_graph),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
