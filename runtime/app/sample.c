@@ -58,8 +58,15 @@ static dfm_status rows_of(sampler *s, const ckpt_tensor *t, input *in, dfm_err *
     in->rows = t->shape[0];
     in->data = dfm_alloc_n(s->x->arena, n, size);
     void *aligned = dfm_dup(s->x->arena, t->data, t->bytes);
-    for (uint64_t i = 0; i < n; i++)
-        dfm_store_double((dfm_dtype)io->dtype, in->data, i, dfm_load_as_double(t->dtype, aligned, i));
+    bool rounded = false;
+    for (uint64_t i = 0; i < n; i++) {
+        double v = dfm_load_as_double(t->dtype, aligned, i);
+        dfm_store_double((dfm_dtype)io->dtype, in->data, i, v);
+        rounded = rounded || dfm_load_as_double((dfm_dtype)io->dtype, in->data, i) != v;
+    }
+    if (rounded)
+        app_say(s->x, "note: input '%s' is rounded from %s to %s", t->name, dfm_dtype_name(t->dtype),
+                dfm_dtype_name((dfm_dtype)io->dtype));
     return DFM_OK;
 }
 
