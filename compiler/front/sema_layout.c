@@ -17,7 +17,7 @@ typedef struct layout_check {
     const ast_node *mesh;
 } layout_check;
 
-/* -- mesh ---------------------------------------------------------------------------------------- */
+/* -- mesh ------------------------------------------------------------------------------------- */
 
 static void mesh_axis(layout_check *c, const ast_node *set)
 {
@@ -38,7 +38,8 @@ static void mesh_axis(layout_check *c, const ast_node *set)
     if (ast_is(set->a, AST_NAME) && !strcmp(set->a->text, "auto")) return;
     sema_value v = sema_expr(s, set->a);
     if (sema_bad(v) || !sema_need_int(s, v, set->a->loc, "the size of an axis", &n)) return;
-    if (n < 1) sema_error(s, E0704, set->a->loc, "axis `%s` has size %lld", set->text, (long long)n);
+    if (n < 1)
+        sema_error(s, E0704, set->a->loc, "axis `%s` has size %lld", set->text, (long long)n);
 }
 
 static void check_mesh(layout_check *c, const ast_node *n)
@@ -64,7 +65,7 @@ static bool known_axis(layout_check *c, const ast_node *n)
     return false;
 }
 
-/* -- dims ---------------------------------------------------------------------------------------- */
+/* -- dims ------------------------------------------------------------------------------------- */
 
 static bool is_reserved(const char *name)
 {
@@ -90,7 +91,8 @@ static void sharded_once(layout_check *c, const ast_node *dim, const ast_node *a
 {
     for (uint32_t i = 0; i < c->n_seen; i++) {
         if (strcmp(c->seen_dim[i], dim->text) || strcmp(c->seen_axis[i], axis->text)) continue;
-        sema_error(c->s, E0704, axis->loc, "`%s` is sharded on `%s` already", dim->text, axis->text);
+        sema_error(c->s, E0704, axis->loc, "`%s` is sharded on `%s` already", dim->text,
+                   axis->text);
         return;
     }
     if (c->n_seen == DFM_LEN(c->seen_dim)) return;
@@ -98,7 +100,7 @@ static void sharded_once(layout_check *c, const ast_node *dim, const ast_node *a
     c->seen_axis[c->n_seen++] = axis->text;
 }
 
-/* -- names of functions and repeats ----------------------------------------------------------------- */
+/* -- names of functions and repeats ----------------------------------------------------------- */
 
 static bool repeat_in(const ast_node *list, const char *name)
 {
@@ -130,7 +132,7 @@ static void known_name(layout_check *c, const ast_node *n, bool repeats, const c
     diag_help(d, "parts of parameter paths are written as strings: \"ffn.0\"");
 }
 
-/* -- lines ------------------------------------------------------------------------------------------- */
+/* -- lines ------------------------------------------------------------------------------------ */
 
 static void check_shard(layout_check *c, const ast_node *n)
 {

@@ -137,7 +137,8 @@ static void var_range(sema *s, ir_dim d, int64_t *lo, int64_t *hi)
         ir_dim dims[2];
         int64_t coef[2], k;
         uint32_t n;
-        if (!ir_ix_affine(s->m, c->e, dims, coef, 1, &n, &k) || n != 1 || dims[0].i != d.i) continue;
+        if (!ir_ix_affine(s->m, c->e, dims, coef, 1, &n, &k) || n != 1 || dims[0].i != d.i)
+            continue;
         int64_t a = near64(c->lo) - near64(k), b = near64(c->hi) - near64(k), q = coef[0];
         bool below = c->lo > -FAR, above = c->hi < FAR;        /* is there a bound at all? */
         if (q == 0 || q == INT64_MIN) continue;

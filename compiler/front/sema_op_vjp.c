@@ -45,7 +45,8 @@ static bool collect_results(sema *s, const ast_node *op, vjp_call *c)
         for (uint32_t k = 0; k < st->n_kids && k < SEMA_MAX_ARGS; k++) {
             if (!ast_is(st->kids[k], AST_NAME)) {
                 diag *d = sema_error(s, E0601, st->kids[k]->loc, "result without a name");
-                diag_help(d, "`vjp` calls the gradient of a result `d` and its name: return a name");
+                diag_help(d,
+                          "`vjp` calls the gradient of a result `d` and its name: return a name");
                 return false;
             }
             c->result[c->n_results++] = st->kids[k]->text;
@@ -162,7 +163,8 @@ static bool build_gradient(sema *s, vjp_call *c, bool *given)
         for (uint32_t k = 0; k < c->n_results; k++) {
             const char *name = pass ? sema_fmt(s, "d%s", c->result[k]) : c->result[k];
             uint32_t at = c->n + pass * c->n_results + k;
-            ir_val v = ir_input_new(sema_at(s, vjp->loc), c->result_type[k], IR_ROLE_BODY, at, name);
+            ir_val v =
+                ir_input_new(sema_at(s, vjp->loc), c->result_type[k], IR_ROLE_BODY, at, name);
             sema_set(s, name, sema_tensor(s, v));
         }
     op_begin(s, c->op)->in_vjp = true;

@@ -109,7 +109,7 @@ bool sema_assign_flats(sema *s)
     return true;
 }
 
-/* -- building the update ------------------------------------------------------------------------ */
+/* -- building the update ---------------------------------------------------------------------- */
 
 typedef struct update {
     sema *s;
@@ -167,7 +167,8 @@ static bool written_args(sema *s, const train_use *u, int only, sema_arg *out, u
             if ((int)i != only) continue;
             at = 0;
         }
-        while (!a.name && at < formals && ast_at(u->fn.node->a, at)->a->kind != AST_KIND_CONST) at++;
+        while (!a.name && at < formals && ast_at(u->fn.node->a, at)->a->kind != AST_KIND_CONST)
+            at++;
         if (!a.name && at == formals) {
             sema_error(s, E0407, a.loc, "`%s` takes fewer constants", use_name(u));
             return false;
@@ -269,7 +270,8 @@ static bool change_gradients(update *u)
         if (kind_of_use(x) != USE_GRADIENT) continue;
         for (uint32_t k = 0; k < s->m->flats.n; k++) {
             if (!is_trainable(s, k)) continue;
-            provided give[] = {{"g", u->g[k]}, {"w", u->w[k]}, {"norm", u->norm}, {"step", u->step}};
+            provided give[] = {
+                {"g", u->g[k]}, {"w", u->w[k]}, {"norm", u->norm}, {"step", u->step}};
             sema_value r = call_use(s, x, give, 4, -1);
             u->g[k] = result_of(x, r, (uint32_t)result_at(x->fn.node, "g"));
             if (sema_bad(u->g[k])) return false;
@@ -294,8 +296,8 @@ static bool collect_states(update *u, const ast_node **formal, uint32_t *n)
         }
         if (!strcmp(f->text, "g") || !strcmp(f->text, "lr") || !strcmp(f->text, "step") || f->b)
             continue;
-        diag *d = sema_error(s, E0613, u->rule->node->loc, "`%s` has a formal `%s` that is no result",
-                             fn->text, f->text);
+        diag *d = sema_error(s, E0613, u->rule->node->loc,
+                             "`%s` has a formal `%s` that is no result", fn->text, f->text);
         diag_label(d, f->loc, "what should it be given?");
         diag_help(d, "an update is given w, g, lr and step; other tensors are state and results");
         return false;

@@ -45,8 +45,8 @@ static bool bind_constant(sema *s, const ast_node *sampler, const ast_node *f)
 {
     const char *text = override_of(s, f->text);
     if (!text && !f->b) {
-        diag *d = sema_error(s, E0407, f->loc, "constant `%s` of sampler `%s` has no value", f->text,
-                             sampler->text);
+        diag *d = sema_error(s, E0407, f->loc, "constant `%s` of sampler `%s` has no value",
+                             f->text, sampler->text);
         diag_help(d, "give it a default, or `--set const.%s=`", f->text);
         return false;
     }

@@ -34,7 +34,8 @@ static bool pads_own_dim(sema *s, const ast_node *st, const sema_type *t, const 
     for (uint32_t i = 1; pad && i < t->rank; i++)
         if (t->dims[i]->name && !strcmp(t->dims[i]->name, pad)) return true;
     if (!pad) return true;
-    sema_error(s, E0610, st->b->loc, "`pad=%s` is not a dim of `%s` behind the first", pad, st->text);
+    sema_error(s, E0610, st->b->loc, "`pad=%s` is not a dim of `%s` behind the first", pad,
+               st->text);
     return false;
 }
 

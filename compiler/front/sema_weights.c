@@ -106,7 +106,8 @@ static bool check_map(sema *s, const ast_node *map)
     for (uint32_t i = 0; i < 2; i++) {
         if (!ast_is(sides[i], AST_STRING)) return false;
         if (names_in(sides[i]->text, i ? &to : &from)) continue;
-        sema_error(s, E0801, sides[i]->loc, "`{x}` stands for a part of one segment, and has a name");
+        sema_error(s, E0801, sides[i]->loc,
+                   "`{x}` stands for a part of one segment, and has a name");
         return false;
     }
     for (uint32_t i = 0; i < to.n; i++) {
@@ -125,7 +126,7 @@ static bool check_map(sema *s, const ast_node *map)
     return true;
 }
 
-/* -- via ---------------------------------------------------------------------------------------- */
+/* -- via -------------------------------------------------------------------------------------- */
 
 static void bad_via(sema *s, const ast_node *via, const char *why)
 {
@@ -151,8 +152,9 @@ static bool via_reshape(sema *s, const ast_node *via, ir_param *p)
         want *= (uint64_t)shape[i];
     }
     if (have != want) {
-        diag *d = sema_error(s, E0803, via->loc, "`reshape` gives %llu elements to a parameter of %llu",
-                             (unsigned long long)want, (unsigned long long)have);
+        diag *d =
+            sema_error(s, E0803, via->loc, "`reshape` gives %llu elements to a parameter of %llu",
+                       (unsigned long long)want, (unsigned long long)have);
         diag_note(d, "the parameter is `%s`", dfm_name_str(s->m->names, p->path));
         return false;
     }
@@ -192,7 +194,7 @@ static bool apply_via(sema *s, const ast_node *via, ir_param *p)
     return false;
 }
 
-/* -- the section --------------------------------------------------------------------------------- */
+/* -- the section ------------------------------------------------------------------------------ */
 
 static void set_line(sema *s, const ast_node *n)
 {
@@ -230,8 +232,10 @@ static void check_injective(sema *s, const ast_node *section)
     for (uint32_t i = 0; i < m->params.n; i++)
         for (uint32_t k = 0; k < i; k++) {
             if (!dfm_name_eq(m->params.p[i].published, m->params.p[k].published)) continue;
-            diag *d = sema_error(s, E0802, section->name_loc, "two parameters are called \"%s\" in the "
-                                 "file", dfm_name_str(m->names, m->params.p[i].published));
+            diag *d = sema_error(s, E0802, section->name_loc,
+                                 "two parameters are called \"%s\" in the "
+                                 "file",
+                                 dfm_name_str(m->names, m->params.p[i].published));
             diag_label(d, m->params.p[k].loc, "`%s`", dfm_name_str(m->names, m->params.p[k].path));
             diag_label(d, m->params.p[i].loc, "`%s`", dfm_name_str(m->names, m->params.p[i].path));
             return;

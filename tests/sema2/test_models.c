@@ -120,7 +120,8 @@ static double gradient_error(h_ctx *h, const st_file *f)
     uint32_t index;
     pass_ctx cx = {.m = h->m, .err = &err, .scratch = scratch};
     ir_graph *g = ir_graph_create(h->m, "golden.grad", &index);
-    if (!ad_grad(&cx, h_graph(h, "loss"), &(ad_request){.params = true}, g)) fail_msg("%s", err.text);
+    if (!ad_grad(&cx, h_graph(h, "loss"), &(ad_request){.params = true}, g))
+        fail_msg("%s", err.text);
     const double **out = dfm_new_n(h->arena, const double *, g->results.n);
     ir_env env = {.round = IR_EXACT, .lookup = h_lookup, .user = h};
     if (ir_interpret(h->m, g, &env, h->arena, out, &err) != DFM_OK) fail_msg("%s", err.text);
@@ -202,7 +203,7 @@ static void wan_goldens(void **state)
         golden(table[k].name, "models/wan_1_3b.dfm", "flow", table[k].sets);
 }
 
-/* -- the default model runs ---------------------------------------------------------------------- */
+/* -- the default model runs ------------------------------------------------------------------- */
 
 static void digits_sample_and_loss(void **state)
 {

@@ -8,7 +8,8 @@
 
 #include <cmocka.h>
 
-static const char DIMS[] = "dim B = 2, T = 4, D = 5, D2 = D, E = 3, K = 3, H = 2, W = 3, G = H * W\n";
+static const char DIMS[] =
+    "dim B = 2, T = 4, D = 5, D2 = D, E = 3, K = 3, H = 2, W = 3, G = H * W\n";
 
 /* A program of DIMS and `text`. */
 static h_ctx *program(const char *text)
@@ -123,7 +124,8 @@ static void all_reductions(void **state)
         "  o[b] = all[d](x[b, d] < 0.9)\n  q[b] = argmax[d](x[b, d])\n"
         "  r[u: 0..1] = sum[b, d](x[b, d])\n  t = sum(r)\n"
         "  return a, b_, c, e_, p, n, o, q, t\n}\n"
-        "model m(x: f32[B, D]) -> (a: f32[B], b: f32[B], c: f32[B], d: f32[B], e: f32[B], f: i32[B],"
+        "model m(x: f32[B, D]) -> (a: f32[B], b: f32[B], c: f32[B], d: f32[B], e: f32[B], f: "
+        "i32[B],"
         " g: i32[B], h: i32[B], i: f32) {\n  r = f(x)\n"
         "  return r.a, r.b, r.c, r.d, r.e, i32(r.f), i32(r.g), r.h, r.i\n}\n");
     const double *const *y = h_run_all(h, "forward"), *x = h_get(h, "x", 10);
@@ -167,11 +169,12 @@ static void windows_with_a_written_range(void **state)
 
 static void products_become_contractions_where_it_pays(void **state)
 {
-    h_ctx *h = program("op f(x: f32[B, D], w: f32[E, D], v: f32[D]) -> (a: f32[B, E], b: f32[B]) {\n"
-                       "  a[b, e] = sum[d](x[b, d] * w[e, d])\n  c[b] = sum[d](x[b, d] * v[d])\n"
-                       "  return a, c\n}\n"
-                       "model m(x: f32[B, D], w: f32[E, D], v: f32[D]) -> (a: f32[B, E], b: f32[B]) {\n"
-                       "  return f(x, w, v)\n}\n");
+    h_ctx *h =
+        program("op f(x: f32[B, D], w: f32[E, D], v: f32[D]) -> (a: f32[B, E], b: f32[B]) {\n"
+                "  a[b, e] = sum[d](x[b, d] * w[e, d])\n  c[b] = sum[d](x[b, d] * v[d])\n"
+                "  return a, c\n}\n"
+                "model m(x: f32[B, D], w: f32[E, D], v: f32[D]) -> (a: f32[B, E], b: f32[B]) {\n"
+                "  return f(x, w, v)\n}\n");
     const double *const *y = h_run_all(h, "forward"), *x = h_get(h, "x", 10);
     const double *w = h_get(h, "w", 15), *v = h_get(h, "v", 5);
     for (int b = 0; b < 2; b++) {
@@ -204,10 +207,11 @@ static void sum_over_the_dim_of_the_target(void **state)
 
 static void blocks_inside_are_inlined(void **state)
 {
-    h_ctx *h = program("block twice(x: any[...]) -> any[...] { return 2 * x }\n"
-                       "op g(x: any[...]) -> any[...] { y[...] = x[...] + 1.0; return y }\n"
-                       "op f(x: f32[D]) -> f32[D, D2] { y[i, j] = twice(g(x[i] * x[j])); return y }\n"
-                       "model m(x: f32[D]) -> f32[D, D2] { return f(x) }\n");
+    h_ctx *h =
+        program("block twice(x: any[...]) -> any[...] { return 2 * x }\n"
+                "op g(x: any[...]) -> any[...] { y[...] = x[...] + 1.0; return y }\n"
+                "op f(x: f32[D]) -> f32[D, D2] { y[i, j] = twice(g(x[i] * x[j])); return y }\n"
+                "model m(x: f32[D]) -> f32[D, D2] { return f(x) }\n");
     const double *y = h_run(h, "forward", 0), *x = h_get(h, "x", 5);
     for (int i = 0; i < 25; i++) CLOSE(y[i], 2 * (x[i / 5] * x[i % 5] + 1), 1e-12);
     h_done(h);
@@ -216,10 +220,11 @@ static void blocks_inside_are_inlined(void **state)
 /* Tables of constants are evaluated in f64 by the compiler: no op of the graph is left of them. */
 static void tables_fold(void **state)
 {
-    h_ctx *h = program("op f(x: f32[D]) -> f32[D] {\n"
-                       "  w[d: D] = exp(-0.5 * f32(d)) / (1 + d)\n  s[d: D] = sum[k: D](w[k]) * w[d]\n"
-                       "  y[d] = x[d] * s[d]\n  return y\n}\n"
-                       "model m(x: f32[D]) -> f32[D] { return f(x) }\n");
+    h_ctx *h =
+        program("op f(x: f32[D]) -> f32[D] {\n"
+                "  w[d: D] = exp(-0.5 * f32(d)) / (1 + d)\n  s[d: D] = sum[k: D](w[k]) * w[d]\n"
+                "  y[d] = x[d] * s[d]\n  return y\n}\n"
+                "model m(x: f32[D]) -> f32[D] { return f(x) }\n");
     const double *y = h_run(h, "forward", 0), *x = h_get(h, "x", 5);
     double sum = 0;
     for (int d = 0; d < 5; d++) sum += exp(-0.5 * d) / (1 + d);
@@ -234,9 +239,10 @@ static void tables_fold(void **state)
 /* A variable may index a shorter dim directly where a select keeps it inside. */
 static void guarded_direct_index(void **state)
 {
-    h_ctx *h = program("op f(x: f32[D], w: f32[E]) -> f32[D] {\n"
-                       "  y[d] = select(d < E, w[d], x[d]) + select(d >= 2, w[d - 2], 0.0)\n  return y\n}\n"
-                       "model m(x: f32[D], w: f32[E]) -> f32[D] { return f(x, w) }\n");
+    h_ctx *h = program(
+        "op f(x: f32[D], w: f32[E]) -> f32[D] {\n"
+        "  y[d] = select(d < E, w[d], x[d]) + select(d >= 2, w[d - 2], 0.0)\n  return y\n}\n"
+        "model m(x: f32[D], w: f32[E]) -> f32[D] { return f(x, w) }\n");
     const double *y = h_run(h, "forward", 0), *x = h_get(h, "x", 5), *w = h_get(h, "w", 3);
     for (int d = 0; d < 5; d++) CLOSE(y[d], (d < 3 ? w[d] : x[d]) + (d < 2 ? 0 : w[d - 2]), 1e-15);
     h_done(h);
@@ -253,7 +259,7 @@ static void tables_are_kept(void **state)
     h_done(h);
 }
 
-/* -- vjp ------------------------------------------------------------------------------------------ */
+/* -- vjp -------------------------------------------------------------------------------------- */
 
 static const char CLIP[] =
     "op clip(x: [..., D], lim: f32) -> [..., D] {\n  y[..., d] = lim * tanh(x[..., d] / lim)\n"
@@ -262,7 +268,8 @@ static const char CLIP[] =
 static void vjp_makes_a_call(void **state)
 {
     char text[800];
-    snprintf(text, sizeof text, "%smodel m(x: f32[B, D]) -> f32[B, D] { return clip(x, 3.0) }\n", CLIP);
+    snprintf(text, sizeof text, "%smodel m(x: f32[B, D]) -> f32[B, D] { return clip(x, 3.0) }\n",
+             CLIP);
     h_ctx *h = program(text);
     const double *y = h_run(h, "forward", 0), *x = h_get(h, "x", 10);
     for (int i = 0; i < 10; i++) CLOSE(y[i], 3 * tanh(x[i] / 3), 1e-12);
@@ -296,7 +303,7 @@ static void vjp_makes_a_call(void **state)
     h_done(h);
 }
 
-/* -- reports ---------------------------------------------------------------------------------------- */
+/* -- reports ---------------------------------------------------------------------------------- */
 
 static void reports(void **state)
 {
@@ -367,9 +374,10 @@ static void vjp_reports(void **state)
         }
         h_done(h);
     }
-    h_ctx *h = program("op f(x: [D], w: [D]) -> [D] { y[d] = w[d] * x[d]; return y } vjp (dx) { dx[d] ="
-                       " dy[d] }\nmodel m(x: [D]) -> [D] { param w: [D] init ones\n"
-                       "  return f(x, stop_grad(w)) }\n");
+    h_ctx *h =
+        program("op f(x: [D], w: [D]) -> [D] { y[d] = w[d] * x[d]; return y } vjp (dx) { dx[d] ="
+                " dy[d] }\nmodel m(x: [D]) -> [D] { param w: [D] init ones\n"
+                "  return f(x, stop_grad(w)) }\n");
     assert_non_null(h->m);
     h_done(h);
 }
@@ -387,16 +395,23 @@ static void uncalled_ops_are_checked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shift_with_select), cmocka_unit_test(index_arithmetic),
-        cmocka_unit_test(square_needs_a_second_name), cmocka_unit_test(group_is_one_index),
+        cmocka_unit_test(shift_with_select),
+        cmocka_unit_test(index_arithmetic),
+        cmocka_unit_test(square_needs_a_second_name),
+        cmocka_unit_test(group_is_one_index),
         cmocka_unit_test(several_targets_and_constants),
-        cmocka_unit_test(rest_stands_for_other_dims), cmocka_unit_test(all_reductions),
+        cmocka_unit_test(rest_stands_for_other_dims),
+        cmocka_unit_test(all_reductions),
         cmocka_unit_test(windows_with_a_written_range),
         cmocka_unit_test(products_become_contractions_where_it_pays),
         cmocka_unit_test(sum_over_the_dim_of_the_target),
-        cmocka_unit_test(blocks_inside_are_inlined), cmocka_unit_test(tables_fold), cmocka_unit_test(guarded_direct_index),
+        cmocka_unit_test(blocks_inside_are_inlined),
+        cmocka_unit_test(tables_fold),
+        cmocka_unit_test(guarded_direct_index),
         cmocka_unit_test(tables_are_kept),
-        cmocka_unit_test(vjp_makes_a_call), cmocka_unit_test(reports), cmocka_unit_test(vjp_reports),
+        cmocka_unit_test(vjp_makes_a_call),
+        cmocka_unit_test(reports),
+        cmocka_unit_test(vjp_reports),
         cmocka_unit_test(uncalled_ops_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -105,7 +105,8 @@ static void adamw_clip_schedule_and_average(void **state)
         for (uint32_t i = 0; i < n; i++) v[g][i] = 0.01 * (i + 1);
         h_set(h, dfm_fmt(h->arena, "adamw.v.%s", groups[g]), v[g], 32);
     }
-    const double *lr = result(h, "step.update", "lr"), *norm = result(h, "step.update", "grad_norm");
+    const double *lr = result(h, "step.update", "lr"),
+                 *norm = result(h, "step.update", "grad_norm");
     double sq = 0;
     uint64_t n[2];
     for (int g = 0; g < 2; g++)
@@ -175,7 +176,8 @@ static void own_optimizer(void **state)
              "%sblock lion(w: f32[...], g: f32[...], mom: f32[...], lr: f32, b: const = 0.5)\n"
              "    -> (w: f32[...], mom: f32[...]) {\n"
              "  return w - lr * select(mom + g > 0, 1.0, -1.0), b * mom + (1 - b) * g\n}\n"
-             "train t for m {\n%s  minimize mean((m(x) - y) ^ 2)\n  use lion(lr=0.5)\n}\n", MODEL, DATA);
+             "train t for m {\n%s  minimize mean((m(x) - y) ^ 2)\n  use lion(lr=0.5)\n}\n",
+             MODEL, DATA);
     h_ctx *h = h_compile(text, NULL);
     const double *w1 = result(h, "step.update", "w.decay"), *m1 = result(h, "step.update",
                                                                         "lion.mom.decay");
@@ -188,18 +190,20 @@ static void own_optimizer(void **state)
     h_done(h);
 }
 
-/* -- samplers -------------------------------------------------------------------------------------- */
+/* -- samplers --------------------------------------------------------------------------------- */
 
 static void sampler_repeats(void **state)
 {
     char text[2000];
     const char *sets[] = {"const.steps=3"};
     front_options o = {.sets = sets, .n_sets = 1};
-    snprintf(text, sizeof text,
-             "%ssampler s(c: f32[B, D], steps: const = 50, gain: const = 2.0) for m -> f32[B, D] {\n"
-             "  x = 0 * c\n  repeat k[i: steps] with x {\n"
-             "    a = gain * (i + 1) / steps\n"
-             "    repeat j[n: 2] with x { x = x + a * c + n }\n  }\n  return x\n}\n", MODEL);
+    snprintf(
+        text, sizeof text,
+        "%ssampler s(c: f32[B, D], steps: const = 50, gain: const = 2.0) for m -> f32[B, D] {\n"
+        "  x = 0 * c\n  repeat k[i: steps] with x {\n"
+        "    a = gain * (i + 1) / steps\n"
+        "    repeat j[n: 2] with x { x = x + a * c + n }\n  }\n  return x\n}\n",
+        MODEL);
     h_ctx *h = h_compile(text, &o);
     const double *x = h_run(h, "sample", 0), *c = h_get(h, "c", 12);
     for (int i = 0; i < 12; i++) CLOSE(x[i], 2 * c[i] * 2 * (1 + 2 + 3) / 3 + 3, 1e-6);
@@ -222,7 +226,7 @@ static void draws_in_repeats_differ(void **state)
     h_done(h);
 }
 
-/* -- precision --------------------------------------------------------------------------------------- */
+/* -- precision -------------------------------------------------------------------------------- */
 
 static void precision_keeps(void **state)
 {
@@ -255,7 +259,7 @@ static void precision_keeps(void **state)
     h_done(h);
 }
 
-/* -- weights -------------------------------------------------------------------------------------------- */
+/* -- weights ---------------------------------------------------------------------------------- */
 
 static const ir_param *param(const h_ctx *h, const char *path)
 {
@@ -279,29 +283,36 @@ static void weights_names_and_shapes(void **state)
         "  map \"blocks.{i}.attn.table\" to \"layers.{i}.t\" via squeeze(1)\n"
         "  map \"blocks.{i}.attn\" to \"layers.{i}.rest\"\n"
         "  map \"out.weight\" to \"final\" via reshape(D, H, E, 1)\n}\n", NULL);
-    static const struct { const char *path, *published; uint32_t rank; int64_t shape[4]; } want[] = {
+    static const struct {
+        const char *path, *published;
+        uint32_t rank;
+        int64_t shape[4];
+    } want[] = {
         {"blocks.{i}.attn.q_in.weight", "layers.{i}.to_q.weight", 2, {6, 6}},
         {"blocks.{i}.attn.q_in.bias", "layers.{i}.to_q.bias", 1, {6}},
         {"blocks.{i}.attn.table", "layers.{i}.t", 3, {2, 1, 6}},
         {"blocks.{i}.attn.o.weight", "layers.{i}.rest.o.weight", 2, {6, 6}},
-        {"out.weight", "final", 4, {6, 2, 3, 1}}, {"out.bias", "out.bias", 1, {6}},
+        {"out.weight", "final", 4, {6, 2, 3, 1}},
+        {"out.bias", "out.bias", 1, {6}},
     };
     for (uint32_t k = 0; k < DFM_LEN(want); k++) {
         const ir_param *p = param(h, want[k].path);
         assert_string_equal(dfm_name_str(h->m->names, p->published), want[k].published);
         assert_int_equal(p->file_rank, want[k].rank);
-        for (uint32_t i = 0; i < want[k].rank; i++) assert_int_equal(p->file_shape[i], want[k].shape[i]);
+        for (uint32_t i = 0; i < want[k].rank; i++)
+            assert_int_equal(p->file_shape[i], want[k].shape[i]);
     }
     assert_true(h->m->weights_strict);
     assert_string_equal(h->m->weights_folder, "transformer");
     h_done(h);
 }
 
-/* -- reports ----------------------------------------------------------------------------------------------- */
+/* -- reports ---------------------------------------------------------------------------------- */
 
 static void train_reports(void **state)
 {
-    static const struct { const char *body, *code, *part; } table[] = {
+    static const struct { const char *body, *code, *part;
+    } table[] = {
         {"  use adamw(lr=0.1)\n", "E0610", "minimizes nothing"},
         {"  minimize mean(x)\n  minimize mean(y)\n", "E0610", "second"},
         {"  minimize x * 2\n", "E0612", "not one number"},
@@ -311,9 +322,11 @@ static void train_reports(void **state)
         {"  minimize mean(x)\n  use adamw(lr=0.1, beta=2)\n", "E0407", "beta"},
         {"  minimize mean(x)\n  use adamw(lr=0.1)\n  use sgd(lr=0.1)\n", "E0610", "second update"},
         {"  minimize mean(x)\n  use ema(0.9, skip=no_decay)\n  use sgd(lr=0.1)\n", "E0613", "skip"},
-        {"  data z: f32[D, B] in webdataset(\"z.npy\")\n  minimize mean(x)\n", "E0611", "first dim"},
+        {"  data z: f32[D, B] in webdataset(\"z.npy\")\n  minimize mean(x)\n", "E0611",
+         "first dim"},
         {"  data z: f32[B, D] in \"z.npy\"\n  minimize mean(x)\n", "E0610", "webdataset"},
-        {"  data z: f32[B, D] in webdataset(\"z.npy\", pad=E)\n  minimize mean(x)\n", "E0610", "pad"},
+        {"  data z: f32[B, D] in webdataset(\"z.npy\", pad=E)\n  minimize mean(x)\n", "E0610",
+         "pad"},
     };
     for (uint32_t k = 0; k < DFM_LEN(table); k++) {
         h_ctx *h = train(table[k].body);
@@ -327,14 +340,16 @@ static void train_reports(void **state)
 
 static void section_reports(void **state)
 {
-    static const struct { const char *section, *code, *part; } table[] = {
+    static const struct { const char *section, *code, *part;
+    } table[] = {
         {"precision p for m { compute = f16 }", "E0604", "compute"},
         {"precision p for m { computes = bf16 }", "E0604", "computes"},
         {"precision p for m { keep bf16 for silu }", "E0604", "keep"},
         {"weights w for m { map \"{a}.weight\" to \"{b}\" }", "E0801", "{b}"},
         {"weights w for m { map \"{a.weight\" to \"x\" }", "E0801", "segment"},
         {"weights w for m { map \"out.{a}\" to \"x\" }", "E0802", "{a}"},
-        {"weights w for m { map \"out.weight\" to \"x\"; map \"out.bias\" to \"x\" }", "E0802", "x"},
+        {"weights w for m { map \"out.weight\" to \"x\"; map \"out.bias\" to \"x\" }", "E0802",
+         "x"},
         {"weights w for m { map \"out.bias\" to \"x\" via transpose(1) }", "E0803", "not known"},
         {"weights w for m { map \"out.bias\" to \"x\" via reshape(D) }", "E0803", "elements"},
         {"weights w for m { map \"out.bias\" to \"x\" via squeeze(5) }", "E0803", "no such dim"},

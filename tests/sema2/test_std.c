@@ -47,8 +47,8 @@ static void pointwise(void **state)
 
 static void gelu_refuses_other_approximations(void **state)
 {
-    h_ctx *h = h_compile("dim D = 5\nmodel m(x: f32[D]) -> f32[D] { return gelu(x, approx=\"x\") }\n",
-                         NULL);
+    h_ctx *h = h_compile(
+        "dim D = 5\nmodel m(x: f32[D]) -> f32[D] { return gelu(x, approx=\"x\") }\n", NULL);
     assert_null(h->m);
     assert_true(h_reported(h, "E0306", "approx"));
     h_done(h);
@@ -117,10 +117,12 @@ static void softmax_over_a_middle_dim(void **state)
 static void linear_groups_and_same_dim(void **state)
 {
     enum { B = 2, D = 3, H = 2, E = 2 };
-    h_ctx *h = h_compile("dim B = 2, D = 3, H = 2, E = 2\n"
-                         "model m(x: f32[B, D]) -> (a: f32[B, H, E], b: f32[B, D], c: f32[B, D]) {\n"
-                         "  a = linear(x, D -> (H, E)) as p\n  b = linear(x, D -> D) as q\n"
-                         "  c = linear(a, (H, E) -> D, bias=false) as r\n  return a, b, c\n}\n", NULL);
+    h_ctx *h =
+        h_compile("dim B = 2, D = 3, H = 2, E = 2\n"
+                  "model m(x: f32[B, D]) -> (a: f32[B, H, E], b: f32[B, D], c: f32[B, D]) {\n"
+                  "  a = linear(x, D -> (H, E)) as p\n  b = linear(x, D -> D) as q\n"
+                  "  c = linear(a, (H, E) -> D, bias=false) as r\n  return a, b, c\n}\n",
+                  NULL);
     const double *const *y = h_run_all(h, "forward"), *x = h_get(h, "x", B * D);
     const double *wp = h_get(h, "p.weight", 12), *bp = h_get(h, "p.bias", 4);
     const double *wq = h_get(h, "q.weight", 9), *bq = h_get(h, "q.bias", 3);
@@ -166,13 +168,14 @@ static void embed_takes_rows(void **state)
 
 static void patches_there_and_back(void **state)
 {
-    h_ctx *h = h_compile("dim B = 2, Y = 4, X = 6, Py = 2, Px = 3, Gy = Y // Py, Gx = X // Px\n"
-                         "dim S = Gy * Gx\n"
-                         "model m(x: f32[B, Y, X]) -> (p: f32[B, Gy, Gx, Py, Px], x: f32[B, Y, X]) {\n"
-                         "  p = patchify(x, Y -> (Gy, Py), X -> (Gx, Px))\n"
-                         "  h = merge(2 * p, (Gy, Gx) -> S)\n"
-                         "  return p, unpatchify(h, S -> (Gy, Gx), (Gy, Py) -> Y, (Gx, Px) -> X)\n}\n",
-                         NULL);
+    h_ctx *h =
+        h_compile("dim B = 2, Y = 4, X = 6, Py = 2, Px = 3, Gy = Y // Py, Gx = X // Px\n"
+                  "dim S = Gy * Gx\n"
+                  "model m(x: f32[B, Y, X]) -> (p: f32[B, Gy, Gx, Py, Px], x: f32[B, Y, X]) {\n"
+                  "  p = patchify(x, Y -> (Gy, Py), X -> (Gx, Px))\n"
+                  "  h = merge(2 * p, (Gy, Gx) -> S)\n"
+                  "  return p, unpatchify(h, S -> (Gy, Gx), (Gy, Py) -> Y, (Gx, Px) -> X)\n}\n",
+                  NULL);
     const double *const *o = h_run_all(h, "forward"), *x = h_get(h, "x", 48);
     for (int b = 0; b < 2; b++)
         for (int y = 0; y < 4; y++)
@@ -199,13 +202,15 @@ static void halves_of_a_dim(void **state)
     h_done(h);
 }
 
-/* -- positions ----------------------------------------------------------------------------------- */
+/* -- positions -------------------------------------------------------------------------------- */
 
 static void sinusoid_orders(void **state)
 {
-    h_ctx *h = h_compile("dim B = 3, K = 6\nmodel m(t: f32[B]) -> (a: f32[B, K], b: f32[B, K]) {\n"
-                         "  return sinusoid(t, K), sinusoid(t, K, max_period=100, order=\"sin_cos\")\n"
-                         "}\n", NULL);
+    h_ctx *h =
+        h_compile("dim B = 3, K = 6\nmodel m(t: f32[B]) -> (a: f32[B, K], b: f32[B, K]) {\n"
+                  "  return sinusoid(t, K), sinusoid(t, K, max_period=100, order=\"sin_cos\")\n"
+                  "}\n",
+                  NULL);
     h->scale = 50;
     const double *const *y = h_run_all(h, "forward"), *t = h_get(h, "t", 3);
     for (int b = 0; b < 3; b++)
@@ -221,9 +226,10 @@ static void sinusoid_orders(void **state)
 
 static void sincos_2d_has_x_first(void **state)
 {
-    h_ctx *h = h_compile("dim Gy = 2, Gx = 3, D = 8\nmodel m(x: f32[D]) -> f32[Gy, Gx, D] {\n"
-                         "  buffer pos: f32[Gy, Gx, D] = sincos_2d(Gy, Gx, D)\n  return pos + 0 * x\n}\n",
-                         NULL);
+    h_ctx *h =
+        h_compile("dim Gy = 2, Gx = 3, D = 8\nmodel m(x: f32[D]) -> f32[Gy, Gx, D] {\n"
+                  "  buffer pos: f32[Gy, Gx, D] = sincos_2d(Gy, Gx, D)\n  return pos + 0 * x\n}\n",
+                  NULL);
     const double *p = h_run(h, "forward", 0);
     for (int y = 0; y < 2; y++)
         for (int x = 0; x < 3; x++)
@@ -240,7 +246,8 @@ static void rope_on_a_grid(void **state)
     enum { B = 2, T = 2, GY = 2, GX = 3, H = 2, F = 10 };
     h_ctx *h = h_compile("dim B = 2, T = 2, Gy = 2, Gx = 3, S = T * Gy * Gx, H = 2, E = 10\n"
                          "model m(x: f32[B, S, H, E]) -> f32[B, S, H, E] {\n"
-                         "  return rope(x, grid=(T, Gy, Gx), split=(4, 4, 2), theta=100.0)\n}\n", NULL);
+                         "  return rope(x, grid=(T, Gy, Gx), split=(4, 4, 2), theta=100.0)\n}\n",
+                         NULL);
     const double *y = h_run(h, "forward", 0), *x = h_get(h, "x", B * T * GY * GX * H * F);
     static const int width[] = {4, 4, 2}, first[] = {0, 4, 8};
     for (int b = 0; b < B; b++)
@@ -279,14 +286,15 @@ static void rope_nd_by_positions(void **state)
     h_done(h);
 }
 
-/* -- diffusion ------------------------------------------------------------------------------------- */
+/* -- diffusion -------------------------------------------------------------------------------- */
 
 static void ddim_tables(void **state)
 {
-    h_ctx *h = h_compile("dim B = 5\nmodel m(x: f32[B]) -> f32[B] {\n"
-                         "  s = ddim_schedule(100, 1e-3, 0.2, 5)\n"
-                         "  return x * 0 + rename(s.t + 10000 * s.abar + 1e7 * s.prev, 5 -> B)\n}\n",
-                         NULL);
+    h_ctx *h =
+        h_compile("dim B = 5\nmodel m(x: f32[B]) -> f32[B] {\n"
+                  "  s = ddim_schedule(100, 1e-3, 0.2, 5)\n"
+                  "  return x * 0 + rename(s.t + 10000 * s.abar + 1e7 * s.prev, 5 -> B)\n}\n",
+                  NULL);
     const double *y = h_run(h, "forward", 0);
     double abar[100], p = 1;
     for (int i = 0; i < 100; i++) abar[i] = p *= 1 - (1e-3 + (0.2 - 1e-3) * i / 99);
@@ -302,11 +310,12 @@ static double cdf(double x) { return 0.5 * (1 + tanh(sqrt(2 / PI) * (x + 0.04471
 static void vlb_of_learned_variance(void **state)
 {
     enum { B = 4, C = 3, N = 50 };
-    h_ctx *h = h_compile("dim B = 4, C = 3\n"
-                         "model m(e: f32[B, C], v: f32[B, C], x0: f32[B, C], xt: f32[B, C], t: i32[B])"
-                         " -> f32 {\n"
-                         "  return learned_sigma_vlb(e, v, x0, xt, t, linear_betas(50, 1e-3, 0.1))\n}\n",
-                         NULL);
+    h_ctx *h =
+        h_compile("dim B = 4, C = 3\n"
+                  "model m(e: f32[B, C], v: f32[B, C], x0: f32[B, C], xt: f32[B, C], t: i32[B])"
+                  " -> f32 {\n"
+                  "  return learned_sigma_vlb(e, v, x0, xt, t, linear_betas(50, 1e-3, 0.1))\n}\n",
+                  NULL);
     double t[] = {0, 49, 0, 7}, beta[N], abar[N], p = 1, sum = 0;
     h_set(h, "t", t, B);
     const double *y = h_run(h, "forward", 0), *e = h_get(h, "e", 12), *v = h_get(h, "v", 12);
@@ -341,15 +350,17 @@ static void vlb_of_learned_variance(void **state)
 
 static void flow_path_between(void **state)
 {
-    h_ctx *h = h_compile("dim B = 2, C = 3\nmodel m(x: f32[B, C], n: f32[B, C], t: f32[B]) -> f32[B, C]"
-                         " { return flow_path(x, n, t) }\n", NULL);
+    h_ctx *h =
+        h_compile("dim B = 2, C = 3\nmodel m(x: f32[B, C], n: f32[B, C], t: f32[B]) -> f32[B, C]"
+                  " { return flow_path(x, n, t) }\n",
+                  NULL);
     const double *y = h_run(h, "forward", 0), *x = h_get(h, "x", 6), *n = h_get(h, "n", 6);
     const double *t = h_get(h, "t", 2);
     for (int i = 0; i < 6; i++) CLOSE(y[i], (1 - t[i / 3]) * x[i] + t[i / 3] * n[i], 1e-12);
     h_done(h);
 }
 
-/* -- schedules: called like any function ------------------------------------------------------------ */
+/* -- schedules: called like any function ------------------------------------------------------ */
 
 static double rate(const char *args, int step)
 {
@@ -377,7 +388,7 @@ static void learning_rates(void **state)
     CLOSE(rate("decay=\"inv_sqrt\", ref=100", 50), 1, 1e-12);
 }
 
-/* -- nothing is known by its name ------------------------------------------------------------------- */
+/* -- nothing is known by its name ------------------------------------------------------------- */
 
 static const char *graph_text(h_ctx *h)
 {
@@ -394,7 +405,8 @@ static void copies_give_the_same_graph(void **state)
     static const char *const names[] = {"linear", "layer_norm", "gelu", "silu", "sinusoid", "embed",
                                         "softplus"};
     static const char body[] =
-        "dim B = 2, D = 4, K = 6, N = 3\nmodel m(x: f32[B, D], t: f32[B], y: i32[B]) -> f32[B, D] {\n"
+        "dim B = 2, D = 4, K = 6, N = 3\nmodel m(x: f32[B, D], t: f32[B], y: i32[B]) -> f32[B, D] "
+        "{\n"
         "  h = %slinear(%slayer_norm(x, D) as norm, D -> D) as fc\n"
         "  h = %sgelu(h, approx=\"tanh\") + %slinear(%ssinusoid(t, K), K -> D) as time\n"
         "  return h + %sembed(y, N -> D) as label + %ssoftplus(%ssilu(x))\n}\n";
@@ -404,14 +416,16 @@ static void copies_give_the_same_graph(void **state)
     for (int k = 0; k < 2; k++) {
         char *p, *text;
         size_t n;
-        const char *path = dfm_fmt(a, "%s/models/std/%s.dfm", DFM_SOURCE_DIR, k ? "position" : "nn");
+        const char *path =
+            dfm_fmt(a, "%s/models/std/%s.dfm", DFM_SOURCE_DIR, k ? "position" : "nn");
         assert_int_equal(dfm_file_read(a, path, 1 << 20, &p, &n, &err), DFM_OK);
         text = strstr(p, "dfm 1") + 5;
         for (const char *c = text; *c;) {    /* every name gets a prefix where it is a whole word */
             bool done = false;
             for (uint32_t i = 0; i < DFM_LEN(names) && !done; i++) {
                 size_t len = strlen(names[i]);
-                if (strncmp(c, names[i], len) || c[len] != '(' || (c > text && c[-1] == '_')) continue;
+                if (strncmp(c, names[i], len) || c[len] != '(' || (c > text && c[-1] == '_'))
+                    continue;
                 dfm_sb_printf(&copy, "my_%s", names[i]);
                 c += len;
                 done = true;
