@@ -230,13 +230,55 @@ static void novel_block_runs(void **state)
     h_done(h);
 }
 
+/* Shifts, reductions, maxima and a user's vjp: gradients by parameters against differences. */
+static void novel_gradients(void **state)
+{
+    const char *sets[] = {"dim.B=2", "dim.D=6", "dim.R=3", "dim.L=2",
+                          "dim.K=4", "dim.T=3", "dim.N=2"};
+    front_options o = {.sets = sets, .n_sets = DFM_LEN(sets)};
+    h_ctx *h = h_compile_file("models/novel.dfm", &o);
+    assert_non_null(h->m);
+    dfm_err err = {0};
+    dfm_arena *scratch = dfm_arena_create("scratch");
+    pass_ctx cx = {.m = h->m, .err = &err, .scratch = scratch};
+    uint32_t index, at = 1;
+    ir_graph *g = ir_graph_create(h->m, "novel.grad", &index);
+    if (!ad_grad(&cx, h_graph(h, "loss"), &(ad_request){.params = true}, g))
+        fail_msg("%s", err.text);
+    const double **out = dfm_new_n(h->arena, const double *, g->results.n);
+    ir_env env = {.round = IR_EXACT, .seed = 7, .lookup = h_lookup, .user = h};
+    h->scale = 0.7;
+    if (ir_interpret(h->m, g, &env, h->arena, out, &err) != DFM_OK) fail_msg("%s", err.text);
+    for (uint32_t i = 0; i < h->m->params.n; i++) {
+        const ir_param *p = &h->m->params.p[i];
+        const char *path = dfm_name_str(h->m->names, p->path);
+        uint64_t n = ir_elems(h->m, p->type);
+        double *w = (double *)(uintptr_t)h_get(h, path, n);
+        for (uint64_t k = 0; k < n; k += n / 2 + 1) {
+            double keep = w[k], step = 1e-5;
+            w[k] = keep + step;
+            double up = h_run(h, "loss", 0)[0];
+            w[k] = keep - step;
+            double down = h_run(h, "loss", 0)[0];
+            w[k] = keep;
+            double want = (up - down) / (2 * step);
+            if (fabs(out[at][k] - want) > 1e-7 + 1e-5 * fabs(want))
+                fail_msg("%s[%u]: %g, by differences %g", path, (unsigned)k, out[at][k], want);
+        }
+        at++;
+    }
+    assert_int_equal(at, g->results.n);
+    dfm_arena_destroy(scratch);
+    h_done(h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parameter_counts), cmocka_unit_test(all_files_check),
         cmocka_unit_test(variants_choose_their_sections), cmocka_unit_test(dit_goldens),
         cmocka_unit_test(wan_goldens), cmocka_unit_test(digits_sample_and_loss),
-        cmocka_unit_test(novel_block_runs),
+        cmocka_unit_test(novel_block_runs), cmocka_unit_test(novel_gradients),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
