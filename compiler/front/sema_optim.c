@@ -89,6 +89,7 @@ static void add_state(ir_module *m, const char *name, dfm_dtype dt, bool is_ema,
 bool sema_assign_flats(sema *s)
 {
     ir_module *m = s->m;
+    while (s->tr && s->tr->node != s->train) s->tr = s->tr->before;     /* of the chosen section */
     const train_use *update = find_update(s->tr);
     const char *skip = update ? update->skip : NULL;
     for (uint32_t i = 0; i < m->params.n; i++) {

@@ -172,8 +172,10 @@ static void loss_program(sema *s, uint32_t graph)
 bool sema_train_section(sema *s, const ast_node *train)
 {
     uint32_t before = diag_n_errors(s->diag);
-    s->tr = dfm_new(s->arena, struct sema_train);
-    s->tr->node = train;
+    struct sema_train *tr = dfm_new(s->arena, struct sema_train);
+    tr->node = train;
+    tr->before = s->tr;
+    s->tr = tr;
     sema_frame *f = sema_root_begin(s, "loss");
     sema_act_begin(s, train, s->main, train->name_loc);
     bool ok = find_batch(s, train) && sema_stmts(s, train->c);

@@ -15,6 +15,7 @@ typedef struct train_use {         /* `use adamw(lr=1e-4, skip=no_decay)` */
 
 struct sema_train {
     const ast_node *node;          /* TRAIN */
+    struct sema_train *before;     /* the section evaluated before this one (check) */
     bool minimized;
     DFM_VEC(train_use *) uses;
 };

@@ -52,10 +52,13 @@ static void variants_choose_their_sections(void **state)
     h_ctx *h = h_compile_file("models/dit.dfm", &o);
     assert_string_equal(h->m->train, "ddpm");
     assert_string_equal(h->m->sampler, "ddim");
+    assert_int_equal(h->m->data.n, 2);
+    assert_string_equal(h->m->data.p[0].source, "latent.npy");
     h_done(h);
     h = h_compile_file("models/dit.dfm", NULL);
     assert_string_equal(h->m->train, "flow");
     assert_string_equal(h->m->sampler, "euler");
+    assert_non_null(h_program(h, "step.update"));
     assert_string_equal(ir_dim_str(h->m, h->m->batch), "B");
     assert_int_equal(ir_extent(h->m, h->m->batch), 128);
     h_done(h);

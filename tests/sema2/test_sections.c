@@ -391,6 +391,23 @@ static void lines_that_match_nothing_warn(void **state)
     h_done(h);
 }
 
+/* check evaluates all train sections; the optimizer is that of the chosen one. */
+static void check_keeps_the_chosen_section(void **state)
+{
+    char text[4000];
+    front_options o = {.check_only = true};
+    snprintf(text, sizeof text,
+             "%strain a for m {\n%s  minimize mean(m(x) - y)\n  use adamw(lr=0.1)\n}\n"
+             "train b for m {\n%s  minimize mean(m(x) * y)\n  use sgd(lr=0.1)\n}\n",
+             MODEL, DATA, DATA);
+    h_ctx *h = h_compile(text, &o);
+    if (!h->m) h_print(h);
+    state_index(h, "adamw.m");
+    for (uint32_t i = 0; i < h->m->states.n; i++)
+        assert_string_not_equal(dfm_name_str(h->m->names, h->m->states.p[i].name), "sgd.m");
+    h_done(h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,6 +417,7 @@ int main(void)
         cmocka_unit_test(draws_in_repeats_differ), cmocka_unit_test(precision_keeps),
         cmocka_unit_test(weights_names_and_shapes), cmocka_unit_test(train_reports),
         cmocka_unit_test(section_reports), cmocka_unit_test(lines_that_match_nothing_warn),
+        cmocka_unit_test(check_keeps_the_chosen_section),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
