@@ -53,19 +53,30 @@ static uint32_t nonce(void)
     return x;
 }
 
+static const char *temporary_name(const saver *sv, const char *path)
+{
+    return dfm_fmt(sv->arena, "%s.tmp-%08x-%d-%08x", path, sv->host, (int)getpid(), nonce());
+}
+
 /* -- leftovers ----------------------------------------------------------------------------- */
 
-/* A temporary folder of this host whose process is gone, or is this one (which saves one at a
- * time, so it is from a save that failed). Those of other hosts are left alone. */
+/* Is the process gone, or this one (which saves one at a time, so it is from a save that failed)? */
+static bool is_gone(int pid)
+{
+    return pid == getpid() || (pid > 0 && kill(pid, 0) != 0 && errno == ESRCH);
+}
+
+/* A temporary folder of this host, or file, whose process is gone. Folders of other hosts are left
+ * alone. */
 static bool is_stale(const saver *sv, const char *name)
 {
     const char *tag = strstr(name, ".tmp-");
     unsigned host, tail;
     int pid, used = 0;
+    if (sscanf(name, "latest.tmp-%d%n", &pid, &used) == 1 && !name[used]) return is_gone(pid);
     if (!dfm_starts_with(name, "step_") || !tag) return false;
     if (sscanf(tag, ".tmp-%8x-%d-%8x%n", &host, &pid, &tail, &used) != 3 || tag[used]) return false;
-    if (host != sv->host || pid <= 0) return false;
-    return pid == getpid() || (kill(pid, 0) != 0 && errno == ESRCH);
+    return host == sv->host && is_gone(pid);
 }
 
 static dfm_status remove_leftovers(const saver *sv)
@@ -170,6 +181,15 @@ static dfm_status write_files(const saver *sv)
 
 /* -- commit -------------------------------------------------------------------------------- */
 
+/* Remove a checkpoint. First it takes a temporary name: what a crash leaves of it is removed by the
+ * next save. */
+static dfm_status remove_whole(const saver *sv, const char *path)
+{
+    const char *gone = temporary_name(sv, path);
+    if (rename(path, gone) != 0) return failed(sv, "rename", path);
+    return dfm_remove_tree(gone, sv->err);
+}
+
 /* Put the new folder in place. If there is one of that step already, the two swap names in one
  * step where the file system can; what was there is removed if it was whole, else kept aside. */
 static dfm_status commit(const saver *sv)
@@ -188,7 +208,7 @@ static dfm_status commit(const saver *sv)
         if (rename(sv->tmp, sv->final) != 0) return failed(sv, "rename", sv->tmp);
     }
     DFM_TRY(dfm_sync_folder(sv->args->folder, sv->err));
-    return whole ? dfm_remove_tree(aside, sv->err) : DFM_OK;
+    return whole ? remove_whole(sv, aside) : DFM_OK;
 }
 
 /* Remove whole checkpoints beyond the newest `keep`. */
@@ -199,8 +219,7 @@ static dfm_status prune(const saver *sv)
     if (!sv->args->keep) return DFM_OK;
     DFM_TRY(ckpt_list(sv->arena, sv->args->folder, &list, &n, sv->err));
     for (uint32_t i = 0; i < n; i++)
-        if (list[i].serial && ++whole > sv->args->keep)
-            DFM_TRY(dfm_remove_tree(list[i].path, sv->err));
+        if (list[i].serial && ++whole > sv->args->keep) DFM_TRY(remove_whole(sv, list[i].path));
     return DFM_OK;
 }
 
@@ -213,8 +232,7 @@ static dfm_status run(saver *sv)
     const char *name = dfm_fmt(sv->arena, "step_%08" PRIu64, args->step);
     sv->host = host_id();
     sv->final = dfm_path_join(sv->arena, args->folder, name);
-    sv->tmp = dfm_fmt(sv->arena, "%s.tmp-%08x-%d-%08x", sv->final, sv->host, (int)getpid(),
-                      nonce());
+    sv->tmp = temporary_name(sv, sv->final);
     DFM_TRY(dfm_make_folders(args->folder, sv->err));
     phase(sv, "clean");
     DFM_TRY(remove_leftovers(sv));
