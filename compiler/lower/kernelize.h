@@ -27,6 +27,7 @@ typedef struct kz_slot {                     /* what is known about one value of
     uint32_t uses;                           /* consumers, seen through free ops */
     uint32_t weight, flops;                  /* loads and operations of the inlined expression */
     ir_val product, bias;                    /* this value is that contraction plus that vector */
+    ir_val maker;                            /* this value is pieces that this anchor writes */
 } kz_slot;
 
 typedef enum kz_root_kind {
@@ -119,6 +120,7 @@ void kz_note(kz *z, dfm_loc loc, const char *format, ...) __attribute__((format(
 
 /* -- kernelize_plan.c, kernelize_fuse.c -------------------------------------------------------- */
 void kz_plan(kz_frame *f);
+void kz_assemble(kz_frame *f);                          /* kernelize_assemble.c */
 void kz_make_units(kz_frame *f);
 void kz_split_unit(kz_frame *f, uint32_t unit);         /* back to one unit per root */
 void kz_add_copy(kz_frame *f, ir_val v, const kir_arg *dest);        /* a unit that copies v */

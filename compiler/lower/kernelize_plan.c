@@ -373,11 +373,13 @@ static void add_unit(kz_frame *f, ir_val v)
 
 void kz_make_units(kz_frame *f)
 {
+    kz_assemble(f);
     for (uint32_t v = 1; v < f->g->ops.n; v++) {
         kz_slot *s = &f->slot[v];
         if (!s->material || !s->uses) continue;
         const ir_op *op = &f->g->ops.p[v];
         if (op->kind == IR_GET) s->unit = f->slot[op->args[0].i].unit;
+        else if (s->maker.i) s->unit = f->slot[s->maker.i].unit;
         else add_unit(f, (ir_val){v});
     }
 }

@@ -314,6 +314,7 @@ static void attention_shapes(void **state)
         fx_loss(n.f, o);
         kir_module *k = kt_check_with(n.f, fx_grad(n.f, n.f->input, 1), 1e-5, false);
         assert_int_equal(kt_count(k, KIR_NODE_ATTN), 2);
+        assert_int_equal(kt_count(k, KIR_NODE_KERNEL), 1);       /* the loss: q, k, v in place */
         fx_free(n.f);
     }
 }
