@@ -216,7 +216,6 @@ static dfm_status save(trainer *t, dfm_err *err)
 {
     if (t->saved) return DFM_OK;
     dfm_status s = app_ckpt_save(t->x, t->r, t->folder, &t->at, err);
-    if (s != DFM_OK) dfm_while(err, "saving the checkpoint of step %" PRIu64, t->at.step);
     t->saved = s == DFM_OK;
     return s;
 }
