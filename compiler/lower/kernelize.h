@@ -125,6 +125,8 @@ void kz_make_units(kz_frame *f);
 void kz_split_unit(kz_frame *f, uint32_t unit);         /* back to one unit per root */
 void kz_add_copy(kz_frame *f, ir_val v, const kir_arg *dest);        /* a unit that copies v */
 void kz_gather_leaves(kz_frame *f, ir_val v, bool identity, bool expand, kz_leaves *out);
+/* Does a unit besides these two (NULL: none) read v? */
+bool kz_read_by_others(const kz_frame *f, ir_val v, const kz_unit *p, const kz_unit *c);
 void kz_fuse(kz_frame *f);
 void kz_take_biases(kz_frame *f);                       /* kernelize_bias.c */
 

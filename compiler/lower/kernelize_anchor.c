@@ -209,11 +209,10 @@ static kir_arg dense_result(kz_frame *f, dfm_dtype dt, const product *p)
     return kz_temp(f->z, "product", ir_tensor(f->z->m, dt, d, p->c.rank));
 }
 
-static bool has_stride(const kz *z, const kir_arg *a, const letter *l)
+static bool has_strides(const kir_arg *a, const letter *l)
 {
     for (uint32_t k = 0; k < l->n; k++)
         if (stride_of(a, l->x[k]) <= 0) return false;
-    (void)z;
     return true;
 }
 
@@ -246,13 +245,13 @@ static void arrange(kz_frame *f, product *p, bool dense_f32)
     }
     dfm_dtype xt = dense_f32 ? DFM_F32 : p->x.dtype, yt = dense_f32 ? DFM_F32 : p->y.dtype;
     bool c_ok = is_matrix(z, &p->c, p->m.x, p->m.n, p->n.y, p->n.n) &&
-                has_stride(z, &p->c, &p->batch) && !(dense_f32 && p->c.dtype != DFM_F32);
+                has_strides(&p->c, &p->batch) && !(dense_f32 && p->c.dtype != DFM_F32);
     if (!c_ok) p->c = dense_result(f, dense_f32 ? DFM_F32 : p->c.dtype, p);
     if (xt != p->x.dtype || !is_matrix(z, &p->x, p->m.x, p->m.n, p->k.x, p->k.n) ||
-        !has_stride(z, &p->x, &p->batch))
+        !has_strides(&p->x, &p->batch))
         p->x = rearranged(f, &p->x, xt, p, p->m.x, p->m.n, p->k.x, p->k.n);
     if (yt != p->y.dtype || !is_matrix(z, &p->y, p->k.y, p->k.n, p->n.y, p->n.n) ||
-        !has_stride(z, &p->y, &p->batch))
+        !has_strides(&p->y, &p->batch))
         p->y = rearranged(f, &p->y, yt, p, p->n.y, p->n.n, p->k.y, p->k.n);
     if (batch_split(z, p) >= 0) return;
     p->x = rearranged(f, &p->x, xt, p, p->m.x, p->m.n, p->k.x, p->k.n);

@@ -5,23 +5,12 @@
  */
 #include "compiler/lower/kernelize.h"
 
-static bool read_by_another(const kz_frame *f, ir_val v, const kz_unit *but)
-{
-    for (uint32_t i = 0; i < f->units.n; i++) {
-        const kz_unit *u = &f->units.p[i];
-        if (u->dead || u == but) continue;
-        for (uint32_t k = 0; k < u->leaves.n; k++)
-            if (ir_same(u->leaves.p[k].v, v)) return true;
-    }
-    return false;
-}
-
 static bool is_plain_product(const kz_frame *f, ir_val c, const kz_unit *user)
 {
     const kz_slot *s = &f->slot[c.i];
     const ir_op *op = ir_op_of(f->g, c);
     return op->kind == IR_CONTRACT && !kz_is_dot(f, op) && s->material && !s->placed && s->unit
-        && !s->product.i && !read_by_another(f, c, user);
+        && !s->product.i && !kz_read_by_others(f, c, user, NULL);
 }
 
 static bool is_paired(const ir_contract *c, ir_dim d, bool right)

@@ -140,7 +140,7 @@ static bool depends(kz_frame *f, kz_unit *c, const kz_unit *p)
 
 /* -- merging ----------------------------------------------------------------------------------- */
 
-static bool read_by_others(const kz_frame *f, ir_val v, const kz_unit *p, const kz_unit *c)
+bool kz_read_by_others(const kz_frame *f, ir_val v, const kz_unit *p, const kz_unit *c)
 {
     for (uint32_t i = 0; i < f->units.n; i++) {
         const kz_unit *u = &f->units.p[i];
@@ -160,7 +160,7 @@ static uint32_t streams(kz_frame *f, const kz_unit *p, const kz_unit *c)
         for (uint32_t i = 0; i < u[k]->roots.n; i++) {
             const kz_root *r = &u[k]->roots.p[i];
             n += r->has_dest || f->slot[r->v.i].placed || r->kind == KZ_COLUMN ||
-                 r->kind == KZ_SPLIT || read_by_others(f, r->v, p, c);
+                 r->kind == KZ_SPLIT || kz_read_by_others(f, r->v, p, c);
         }
         for (uint32_t i = 0; i < u[k]->leaves.n; i++) {
             ir_val v = u[k]->leaves.p[i].v;

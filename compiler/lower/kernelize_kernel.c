@@ -250,21 +250,6 @@ static void add_root(kz_kernel *b, const kz_root *r, const kir_arg *dest, kir_ar
 
 /* -- groups ------------------------------------------------------------------------------------ */
 
-static bool reads(const kz_frame *f, const kz_unit *u, ir_val v)
-{
-    (void)f;
-    for (uint32_t i = 0; i < u->leaves.n; i++)
-        if (ir_same(u->leaves.p[i].v, v)) return true;
-    return false;
-}
-
-static bool needed_outside(const kz_frame *f, const kz_unit *u, ir_val v)
-{
-    for (uint32_t i = 0; i < f->units.n; i++)
-        if (!f->units.p[i].dead && &f->units.p[i] != u && reads(f, &f->units.p[i], v)) return true;
-    return false;
-}
-
 /* Where a root's value goes; buf {0}: nowhere, all its users are in the group. */
 static kir_arg destination(kz_frame *f, uint32_t unit, const kz_root *r)
 {
@@ -274,7 +259,7 @@ static kir_arg destination(kz_frame *f, uint32_t unit, const kz_root *r)
     kir_arg none = {0}, dest = r->has_dest ? r->dest : s->place;
     ir_type t = ir_type_at(f->g, r->v);
     if (!r->has_dest && !s->placed) {
-        if (!needed_outside(f, u, r->v)) return none;
+        if (!kz_read_by_others(f, r->v, u, NULL)) return none;
         s->place = kz_temp_for(f, r->v);
         s->placed = true;
         return s->place;
