@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""dfmc and dfm-rt together on models/dit.dfm: the user's commands, at a small size.
+
+    python3 dit_cli.py DFMC DFM_RT SOURCE_ROOT
+
+Standard library only.
+"""
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+DFMC, DFM_RT, SOURCE = (str(Path(p).resolve()) for p in sys.argv[1:4])
+SMALL = ["--set", "dim.D=32", "--set", "dim.L=2", "--set", "dim.H=2", "--set", "dim.F=64"]
+
+
+def read_st(path):
+    raw = Path(path).read_bytes()
+    n = struct.unpack("<Q", raw[:8])[0]
+    out = {}
+    for name, t in json.loads(raw[8:8 + n]).items():
+        if name != "__metadata__":
+            a, b = t["data_offsets"]
+            kind = {"F32": "f", "I32": "i"}[t["dtype"]]
+            out[name] = (t["shape"], struct.unpack("<%d%s" % ((b - a) // 4, kind),
+                                                   raw[8 + n + a:8 + n + b]))
+    return out
+
+
+def distance(a, b):
+    return (sum((x - y) ** 2 for x, y in zip(a, b)) / max(sum(y * y for y in b), 1e-30)) ** 0.5
+
+
+class Dit(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = Path(tempfile.mkdtemp(prefix="dfm-dit-"))
+        os.umask(0o022)
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        cls.call(DFMC, SOURCE + "/models/dit.dfm", "-o", "dit.plan", "--set", "dim.B=32", *SMALL)
+        cls.call(DFM_RT, "train", "dit.plan", "train.steps=24", "run.name=whole")
+
+    @classmethod
+    def call(cls, *args):
+        p = subprocess.run(args, cwd=cls.folder, capture_output=True, text=True, timeout=250)
+        if p.returncode != 0:
+            raise AssertionError("%s\n%s%s" % (" ".join(args), p.stdout, p.stderr))
+        return p.stdout + p.stderr
+
+    def checkpoint(self, run, step):
+        folder = self.folder / "runs" / run / "ckpt" / ("step_%08d" % step)
+        return {f.name: f.read_bytes() for f in folder.glob("*.safetensors")}
+
+    def test_learns(self):
+        lines = (self.folder / "runs/whole/log.jsonl").read_text().splitlines()
+        loss = [json.loads(line)["dfm_loss"] for line in lines]
+        self.assertEqual(len(loss), 24)
+        self.assertLess(sum(loss[-4:]), sum(loss[:4]))
+
+    def test_resumes_bit_for_bit(self):
+        self.call(DFM_RT, "train", "dit.plan", "train.steps=11", "run.name=cut")
+        self.call(DFM_RT, "train", "dit.plan", "--resume", "runs/cut", "train.steps=24")
+        whole, cut = self.checkpoint("whole", 24), self.checkpoint("cut", 24)
+        self.assertEqual(set(whole), {"model.safetensors", "ema.0.safetensors", "optim.safetensors"})
+        self.assertEqual(whole, cut)
+
+    def test_parts_equal_the_whole_batch(self):
+        """Half the batch, two parts: the same draws and the mean of the gradients."""
+        self.call(DFMC, SOURCE + "/models/dit.dfm", "-o", "half.plan", "--set", "dim.B=16", *SMALL)
+        self.call(DFM_RT, "train", "half.plan", "train.steps=3", "run.name=half", "train.accumulate=2")
+        self.call(DFM_RT, "train", "dit.plan", "train.steps=3", "run.name=full")
+        optim = [read_st(self.folder / "runs" / n / "ckpt/step_00000003/optim.safetensors")
+                 for n in ("half", "full")]
+        for name, (_, values) in optim[1].items():
+            self.assertLess(distance(optim[0][name][1], values), 1e-4, name)
+
+    def test_samples_do_not_depend_on_the_batch(self):
+        self.call(DFMC, SOURCE + "/models/dit.dfm", "-o", "odd.plan", "--set", "dim.B=13", *SMALL)
+        self.call(DFM_RT, "sample", "dit.plan", "--weights", "runs/whole", "sample.count=40", "-o", "a")
+        self.call(DFM_RT, "sample", "odd.plan", "--weights", "runs/whole", "sample.count=30", "-o", "b")
+        a, b = (read_st(self.folder / n / "samples.safetensors") for n in "ab")
+        self.assertEqual(a["images"][0], [40, 1, 8, 8])
+        self.assertEqual(a["labels"][1], tuple(i % 10 for i in range(40)))
+        self.assertEqual(b["labels"][1], a["labels"][1][:30])
+        self.assertLess(distance(b["images"][1], a["images"][1][:30 * 64]), 1e-4)
+        self.assertNotEqual(a["images"][1][:640], a["images"][1][640:1280])
+        self.assertTrue((self.folder / "a/samples.png").read_bytes().startswith(b"\x89PNG"))
+
+    def test_other_sizes_are_refused(self):
+        self.call(DFMC, SOURCE + "/models/dit.dfm", "-o", "wide.plan", "--set", "dim.B=4", "--set",
+                  "dim.D=48", "--set", "dim.L=3", "--set", "dim.H=2")
+        p = subprocess.run([DFM_RT, "sample", "wide.plan", "--weights", "runs/whole"],
+                           cwd=self.folder, capture_output=True, text=True)
+        self.assertEqual(p.returncode, 65)
+        for words in ("missing in the file", "blocks.2.", "of another shape", "and "):
+            self.assertIn(words, p.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0]], verbosity=1)
