@@ -1,5 +1,5 @@
 # The command lines: exit codes, messages, what is left behind.
-if(TARGET dfm-rt AND TARGET make_toy)
+if(TARGET dfm-rt AND TARGET dfm_exec)    # make_toy is of tests/exec
   add_test(NAME cli_rt COMMAND python3 ${CMAKE_CURRENT_LIST_DIR}/rt_cli.py $<TARGET_FILE:dfm-rt>
     $<TARGET_FILE:make_toy>)
   set_tests_properties(cli_rt PROPERTIES LABELS fast TIMEOUT 300)
