@@ -80,11 +80,7 @@ static void need_window(kz_frame *f, ir_val v)
     ir_val base = window_base(f, v);
     const ir_op *op = ir_op_of(f->g, base);
     if (op->kind == IR_CONST && op->at->cst.n > 1) return;
-    if (f->slot[base.i].aliased) {
-        kir_arg w;
-        if (!kz_window(f, base, &w)) kz_fail(f->z, "a captured value is not in memory");
-        return;
-    }
+    if (f->slot[base.i].aliased) return;     /* outside: a window, or copied where it is used */
     if (f->slot[base.i].material || f->slot[base.i].placed) return;
     if (f->slot[base.i].uses < 2 &&
         ir_elems(f->z->m, op->type) > ir_elems(f->z->m, ir_type_at(f->g, v)))

@@ -189,7 +189,7 @@ static void compare(fx *f, const ir_graph *g, const kir_module *k, void *const *
             spread += (near[r][i] - w) * (near[r][i] - w);
         }
         if (!(sqrt(d) <=
-              tol * sqrt(n) + 8 * sqrt(spread) + 1e-7 * sqrt((double)ir_elems(f->m, io->type)))) {
+              tol * sqrt(n) + 8 * sqrt(spread) + 3e-6 * sqrt((double)ir_elems(f->m, io->type)))) {
             printf("%s", kt_text(f, k));
             print_graph(f, g);
             fail_msg("result %u: error %g, norm %g, spread %g", r, sqrt(d), sqrt(n), sqrt(spread));
