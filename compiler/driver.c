@@ -356,6 +356,11 @@ static int compile(driver *d)
         dump_module(d, m);
         return 0;
     }
+    if (m->programs.n == 0) {
+        dfm_fail(&d->err, DFM_BAD_DATA, "'%s' has no model: nothing to compile", d->opt->input);
+        dfm_help(&d->err, "a library file can be checked: dfmc check %s", d->opt->input);
+        return 1;
+    }
     if (!driver_passes(d, m)) return 4;
     phase(d, "passes", &since);
     if (emitting(d, "grad") || emitting(d, "optimized")) {
@@ -387,9 +392,17 @@ static bool emit_ok(driver *d)
     return false;
 }
 
+static bool jobs_ok(driver *d)
+{
+    const char *v = d->opt->value[OPT_JOBS];
+    if (!v || (*v && strspn(v, "0123456789") == strlen(v))) return true;
+    dfm_fail(&d->err, DFM_USAGE, "--jobs takes a number, not '%s'", v);
+    return false;
+}
+
 int driver_run(driver *d)
 {
-    if (!emit_ok(d)) return 2;
+    if (!emit_ok(d) || !jobs_ok(d)) return 2;
     int done = syntax_stages(d);
     return done >= 0 ? done : compile(d);
 }

@@ -43,6 +43,7 @@ static int run(driver *d)
     diag_print(d->diag, stderr, format, colour);
     if (d->err.code != DFM_OK) {
         fprintf(stderr, "error: %s\n", d->err.text);
+        if (code == 4 && d->err.code == DFM_USAGE) code = EXIT_BAD_USAGE;
         if (code == 4 && d->err.code != DFM_INTERNAL) code = 3;
         if (code == 4) fprintf(stderr, "This is a bug in dfmc. Please report it with the program.\n");
     }
