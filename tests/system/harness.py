@@ -60,6 +60,14 @@ class Done:
         return self
 
 
+def small_files(limit):
+    """For Kit.run(before=...): a write beyond `limit` bytes of a file fails, as on a full disk."""
+    def before():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    return before
+
+
 class Kit:
     """The programs under test and a scratch folder."""
 
@@ -208,7 +216,6 @@ def main(prepare=None):
     args = parser.parse_args()
     os.umask(0o022)
     sys.stdout.reconfigure(line_buffering=True)
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     root = Path(tempfile.mkdtemp(prefix="dfm-system-"))
     failures = []
