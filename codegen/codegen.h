@@ -17,6 +17,7 @@ typedef struct cg_options {
     uint32_t jobs;                           /* parallel compilations */
     bool keep_source;                        /* fill out_source (--emit=c) */
     bool source_only;                        /* emit source, compile nothing */
+    bool quick;                              /* code that compiles fast rather than runs fast */
 } cg_options;
 
 /* One piece of code: the nodes that share it, and how it is called. */

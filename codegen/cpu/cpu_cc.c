@@ -114,10 +114,11 @@ static dfm_status finish(work *w, pid_t pid, const char *what, const char *log, 
 static void set_flags(work *w, const char *arch)
 {
     static const char *const common[] = {
-        "-std=gnu17", "-O3", "-fPIC", "-fopenmp", "-fno-math-errno", "-fno-trapping-math",
+        "-std=gnu17", "-fPIC", "-fopenmp", "-fno-math-errno", "-fno-trapping-math",
         "-ffp-contract=off", "-fwrapv", "-fno-strict-aliasing", "-fno-ident", "-fno-stack-protector",
         "-frandom-seed=dfm", "-fvisibility=default", "-w"};
     for (size_t i = 0; i < DFM_LEN(common); i++) w->flags[w->n_flags++] = common[i];
+    w->flags[w->n_flags++] = w->opt->quick ? "-O1" : "-O3";
     w->flags[w->n_flags++] = dfm_fmt(w->a, "-march=%s", arch);
     if (!strcmp(arch, "x86-64-v4")) w->flags[w->n_flags++] = "-mprefer-vector-width=512";
 }

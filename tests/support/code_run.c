@@ -12,7 +12,12 @@
 
 dfm_status code_load(code_run *r, const kir_module *m, dfm_arena *a, dfm_err *err)
 {
-    cg_options o = {.arch = "native", .cc = "cc", .jobs = 2};
+    return code_load_as(r, m, false, a, err);
+}
+
+dfm_status code_load_as(code_run *r, const kir_module *m, bool quick, dfm_arena *a, dfm_err *err)
+{
+    cg_options o = {.arch = "native", .cc = "cc", .jobs = 2, .quick = quick};
     *r = (code_run){.m = m};
     DFM_TRY(cg_target_find("cpu")->build(m, &o, a, &r->object, err));
     if (!r->object.n_code) return DFM_OK;

@@ -12,6 +12,8 @@ typedef struct code_run {
 
 /* Compile all nodes of m for the cpu. Fails the way cg_target.build does. */
 dfm_status code_load(code_run *r, const kir_module *m, dfm_arena *a, dfm_err *err);
+/* `quick`: for speed of compilation, not of the code. */
+dfm_status code_load_as(code_run *r, const kir_module *m, bool quick, dfm_arena *a, dfm_err *err);
 void code_unload(code_run *r);
 /* Execute a program on real memory, like kir_interpret. `replaced` of env is honoured. */
 dfm_status code_execute(code_run *r, const kir_program *p, void *const *base, const kir_env *env,
