@@ -22,7 +22,7 @@ build asan
 ctest --test-dir build/asan -L fast -j "$jobs" --output-on-failure
 
 echo "== fuzz targets, 30 s each from their seed corpus"
-need_packages clang libclang-rt-14-dev
+need_packages clang libclang-rt-14-dev libomp-14-dev
 build fuzz
 ctest --test-dir build/fuzz -L fuzz -j "$jobs" --output-on-failure
 echo "== executions and coverage of each target"
