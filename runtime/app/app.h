@@ -21,7 +21,7 @@ dfm_status app_sample(app *x, dfm_err *err); /* sample.c */
 dfm_status app_run(app *x, dfm_err *err);    /* run.c */
 dfm_status app_info(app *x, dfm_err *err);   /* info.c: `info` and `dis` */
 
-/* -- setup.c: what commands share --------------------------------------------------------------- */
+/* -- setup.c: what commands share -------------------------------------------------------------- */
 /* Configuration: defaults, then base (a YAML file, or NULL), --config, key=value, flags. */
 dfm_status app_configure(app *x, const char *base, dfm_err *err);
 dfm_status app_open(app *x, bool accumulate, rt **out, dfm_err *err);
@@ -35,7 +35,7 @@ dfm_status app_load_weights(app *x, rt *r, const char *path, bool average, uint3
 /* One safetensors file with inputs for a program; close with ckpt_weights_close. */
 dfm_status app_set_inputs(app *x, rt *r, rt_program *p, const ckpt_weights *w, dfm_err *err);
 
-/* -- run_folder.c ----------------------------------------------------------------------------------- */
+/* -- run_folder.c ------------------------------------------------------------------------------ */
 /* Make the folder of a new run: run.folder/run.name, or run.folder/MODEL-N with the next free N. A
  * folder of that name that already holds a run is an error. */
 dfm_status app_run_new(app *x, const char *model, const char **out, dfm_err *err);
@@ -45,11 +45,11 @@ bool app_is_run(app *x, const char *folder);             /* holds a run's files 
 /* Write config.yaml, overrides.txt, plan.plan, plan.txt and manifest.json. */
 dfm_status app_run_describe(app *x, rt *r, const char *folder, dfm_err *err);
 
-/* -- data_path.c -------------------------------------------------------------------------------------- */
+/* -- data_path.c ------------------------------------------------------------------------------- */
 /* data.path, or the plan's default data where it is found. DFM_BAD_DATA lists the places tried. */
 dfm_status app_data_path(app *x, rt *r, const char **out, dfm_err *err);
 
-/* -- train_ckpt.c --------------------------------------------------------------------------------------- */
+/* -- train_ckpt.c ------------------------------------------------------------------------------ */
 typedef struct app_progress_state {          /* what state.json holds */
     uint64_t step, seed, data_seed, epoch, position;
     bool shuffle;
@@ -62,7 +62,7 @@ dfm_status app_ckpt_save(app *x, rt *r, const char *folder, const app_progress_s
 /* Number of labels in the text of a state.json; 0 if it does not say. */
 uint32_t app_state_labels(const char *state);
 /* *out_found = false: there is no checkpoint. */
-dfm_status app_ckpt_load(app *x, rt *r, const char *folder, app_progress_state *out, bool *out_found,
-                         dfm_err *err);
+dfm_status app_ckpt_load(app *x, rt *r, const char *folder, app_progress_state *out,
+                         bool *out_found, dfm_err *err);
 
 #endif

@@ -39,7 +39,7 @@ dfm_status cfg_unknown(const char *name, const char *where, dfm_err *err)
 {
     const char *keys[CFG_COUNT], *near = NULL;
     if (!dfm_is_clean_text(name)) name = "?";
-    dfm_status s = dfm_fail(err, DFM_BAD_CONFIG, "%s: error: unknown key '%.100s'", where, name);
+    dfm_status s = dfm_fail(err, DFM_BAD_CONFIG, "%s: unknown key '%.100s'", where, name);
     for (int i = 0; i < CFG_COUNT; i++) {
         keys[i] = rows[i].key;
         if (!near && !strcmp(rows[i].name, name)) near = rows[i].key;   /* steps: train.steps */
@@ -136,7 +136,7 @@ dfm_status cfg_set(cfg *c, cfg_key key, const char *text, const char *where, dfm
     c->is_given[key] = true;
     if (!text[0] || !strcmp(text, "~") || !strcmp(text, "null")) {
         if (r->def[0] && r->type != CFG_TEXT)
-            return dfm_fail(err, DFM_BAD_CONFIG, "%s: error: '%s' needs a value", where, r->key);
+            return dfm_fail(err, DFM_BAD_CONFIG, "%s: '%s' needs a value", where, r->key);
         unset(c, key);
         return DFM_OK;
     }
@@ -145,7 +145,7 @@ dfm_status cfg_set(cfg *c, cfg_key key, const char *text, const char *where, dfm
     const char *want = r->type == CFG_BOOL ? "true or false"
                        : r->type == CFG_TEXT ? "UTF-8 text without control characters"
                                              : range_text(r, range);
-    return dfm_fail(err, DFM_BAD_CONFIG, "%s: error: '%s' must be %s, not '%.100s'", where, r->key,
+    return dfm_fail(err, DFM_BAD_CONFIG, "%s: '%s' must be %s, not '%.100s'", where, r->key,
                     want, dfm_is_clean_text(text) ? text : "?");
 }
 
@@ -165,7 +165,7 @@ dfm_status cfg_override(cfg *c, const char *assignment, dfm_err *err)
     const char *equals = strchr(assignment, '=');
     const char *where = dfm_fmt(c->arena, "override '%.100s'", assignment);
     if (!equals || equals == assignment) {
-        dfm_fail(err, DFM_BAD_CONFIG, "%s: error: it is not of the form key=value", where);
+        dfm_fail(err, DFM_BAD_CONFIG, "%s: it is not of the form key=value", where);
         dfm_help(err, "for example train.steps=1000");
         return DFM_BAD_CONFIG;
     }

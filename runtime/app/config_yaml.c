@@ -28,7 +28,7 @@ static const char *place(reader *r, yaml_mark_t mark)
 
 static dfm_status bad(reader *r, yaml_mark_t mark, const char *why)
 {
-    return dfm_fail(r->err, DFM_BAD_CONFIG, "%s: error: %s", place(r, mark), why);
+    return dfm_fail(r->err, DFM_BAD_CONFIG, "%s: %s", place(r, mark), why);
 }
 
 static dfm_status scalar_text(reader *r, const yaml_node_t *n, const char **out)
@@ -117,7 +117,7 @@ static dfm_status syntax_error(reader *r, const yaml_parser_t *parser)
 {
     const char *what = parser->problem ? parser->problem : "it cannot be read";
     if (parser->error == YAML_READER_ERROR)
-        return dfm_fail(r->err, DFM_BAD_CONFIG, "%s: error: byte %zu: %s", r->path,
+        return dfm_fail(r->err, DFM_BAD_CONFIG, "%s: byte %zu: %s", r->path,
                         parser->problem_offset, what);
     return bad(r, parser->problem_mark, what);
 }
@@ -146,7 +146,7 @@ dfm_status cfg_read_yaml(cfg *c, const char *path, const char *text, size_t n, d
     reader r = {.c = c, .path = path, .err = err};
     yaml_parser_t parser;
     if (n > MAX_BYTES)
-        return dfm_fail(err, DFM_BAD_CONFIG, "%s: error: it is larger than 16 MiB", path);
+        return dfm_fail(err, DFM_BAD_CONFIG, "%s: it is larger than 16 MiB", path);
     DFM_TRY(check_aliases(&r, text, n));
     if (!yaml_parser_initialize(&parser))
         return dfm_fail(err, DFM_NO_MEMORY, "out of memory reading '%s'", path);

@@ -15,7 +15,8 @@ dfm_status app_data_path(app *x, rt *r, const char **out, dfm_err *err)
         return DFM_BAD_CONFIG;
     }
     const char *source = plan_meta_string(p, x->arena, "source");
-    const char *share = dfm_path_join(x->arena, dfm_program_folder(x->arena), "../share/dfm/models");
+    const char *share =
+        dfm_path_join(x->arena, dfm_program_folder(x->arena), "../share/dfm/models");
     const char *tries[] = {
         dfm_path_beside(x->arena, rt_plan_path(r), given),
         dfm_path_beside(x->arena, source, given),

@@ -1,4 +1,5 @@
-/* main.c - dfm-rt: the command line, and the only place of the runtime that prints errors and exits.
+/* main.c - dfm-rt: the command line, and the only place of the runtime that prints errors and
+ * exits.
  *
  * Exit codes are those of runtime/base/status.h.
  */
@@ -14,7 +15,8 @@ static dfm_status help(const app_options *o, dfm_arena *a, dfm_err *err)
     else if (!o->plan) app_help(&text, APP_COMMAND_COUNT);
     else if (!strcmp(o->plan, "config")) dfm_sb_puts(&text, cfg_markdown(a));
     else if (!strcmp(o->plan, "markdown")) app_markdown(&text);
-    else if (app_command_find(o->plan) != APP_COMMAND_COUNT) app_help(&text, app_command_find(o->plan));
+    else if (app_command_find(o->plan) != APP_COMMAND_COUNT)
+        app_help(&text, app_command_find(o->plan));
     else return dfm_fail(err, DFM_USAGE, "there is no help about '%.100s'", o->plan);
     fputs(dfm_sb_cstr(&text), stdout);
     return DFM_OK;

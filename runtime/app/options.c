@@ -33,7 +33,7 @@ app_command app_command_find(const char *name)
     return APP_COMMAND_COUNT;
 }
 
-/* -- errors -------------------------------------------------------------------------------------------- */
+/* -- errors ------------------------------------------------------------------------------------ */
 
 static dfm_status unknown_command(const char *word, dfm_err *err)
 {
@@ -58,7 +58,7 @@ static dfm_status unknown_flag(app_command c, const char *word, dfm_err *err)
     return DFM_USAGE;
 }
 
-/* -- parsing ------------------------------------------------------------------------------------------- */
+/* -- parsing ----------------------------------------------------------------------------------- */
 
 /* Does `word` match the flag, alone or as --flag=VALUE? */
 static bool matches(app_flag f, const char *word, const char **out_value)
@@ -131,7 +131,7 @@ dfm_status app_options_parse(dfm_arena *a, int argc, char **argv, app_options *o
     return DFM_OK;
 }
 
-/* -- help ------------------------------------------------------------------------------------------------ */
+/* -- help -------------------------------------------------------------------------------------- */
 
 static void put_flags(dfm_sb *out, app_command c)
 {
@@ -160,14 +160,15 @@ void app_help(dfm_sb *out, app_command command)
     dfm_sb_puts(out, "usage: dfm-rt COMMAND ...\n\n");
     for (int i = 0; i < APP_COMMAND_COUNT; i++)
         dfm_sb_printf(out, "  %-8s %s\n", commands[i].name, commands[i].help);
-    dfm_sb_puts(out, "\nfirst steps\n"
-                     "  dfmc models/dit.dfm -o dit.plan    compile a model\n"
-                     "  dfm-rt train dit.plan              train it on its default data\n"
-                     "  dfm-rt sample dit.plan             generate samples with the newest run\n"
-                     "\ndfm-rt COMMAND --help explains a command.\n"
-                     "\nexit codes: 0 done, 64 command line, 65 input data, 69 something is not "
-                     "available,\n70 internal error, 71 no memory, 73 cannot write, 75 stopped with "
-                     "a checkpoint, 78 configuration\n");
+    dfm_sb_puts(out,
+                "\nfirst steps\n"
+                "  dfmc models/dit.dfm -o dit.plan    compile a model\n"
+                "  dfm-rt train dit.plan              train it on its default data\n"
+                "  dfm-rt sample dit.plan             generate samples with the newest run\n"
+                "\ndfm-rt COMMAND --help explains a command.\n"
+                "\nexit codes: 0 done, 64 command line, 65 input data, 69 something is not "
+                "available,\n70 internal error, 71 no memory, 73 cannot write, 75 stopped with "
+                "a checkpoint, 78 configuration\n");
 }
 
 void app_markdown(dfm_sb *out)

@@ -8,13 +8,14 @@
 
 #include "runtime/app/app.h"
 
-/* -- names -------------------------------------------------------------------------------------------- */
+/* -- names ------------------------------------------------------------------------------------- */
 
 static const char *file_name_of(dfm_arena *a, const char *model)
 {
     char *s = dfm_strdup(a, *model ? model : "run");
     for (char *p = s; *p; p++)
-        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", *p)) *p = '-';
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", *p))
+            *p = '-';
     return s;
 }
 
@@ -69,7 +70,7 @@ dfm_status app_run_new(app *x, const char *model, const char **out, dfm_err *err
     }
 }
 
-/* -- the newest --------------------------------------------------------------------------------------- */
+/* -- the newest -------------------------------------------------------------------------------- */
 
 static bool modified(const char *path, struct timespec *out)
 {
@@ -115,7 +116,7 @@ const char *app_run_newest(app *x, const char *model)
     return best;
 }
 
-/* -- describing --------------------------------------------------------------------------------------- */
+/* -- describing -------------------------------------------------------------------------------- */
 
 static dfm_status put_file(app *x, const char *folder, const char *name, const void *p, size_t n,
                            dfm_err *err)
@@ -125,10 +126,10 @@ static dfm_status put_file(app *x, const char *folder, const char *name, const v
 
 static const char *manifest_text(app *x, rt *r)
 {
-    static const char *const keys[] = {"model", "train", "sampler", "variant", "precision", "target",
-                                       "arch", "source", "dfmc"};
-    static const char *const env[] = {"OMP_NUM_THREADS", "OMP_PROC_BIND", "OMP_PLACES", "SLURM_JOB_ID",
-                                      "SLURM_RESTART_COUNT"};
+    static const char *const keys[] = {"model",  "train", "sampler", "variant", "precision",
+                                       "target", "arch",  "source",  "dfmc"};
+    static const char *const env[] = {"OMP_NUM_THREADS", "OMP_PROC_BIND", "OMP_PLACES",
+                                      "SLURM_JOB_ID", "SLURM_RESTART_COUNT"};
     const plan *p = rt_plan_of(r);
     char id[33], host[256] = "";
     json_t *m = json_object(), *e = json_object();

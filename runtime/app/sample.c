@@ -1,9 +1,9 @@
 /* sample.c - `dfm-rt sample`: batches of the sampler, put together.
  *
  * Sample i depends on the seed and on i, not on the batch: noise is keyed by the global index.
- * Integer inputs count: sample i gets i modulo the labels seen in training, or else modulo the input's
- * range in the plan. Other inputs come from --inputs, row i modulo their rows. The last batch is
- * computed whole and cut.
+ * Integer inputs count: sample i gets i modulo the labels seen in training, or else modulo the
+ * input's range in the plan. Other inputs come from --inputs, row i modulo their rows. The last
+ * batch is computed whole and cut.
  */
 #include <math.h>
 #include <string.h>
@@ -40,9 +40,12 @@ typedef struct sampler {
     void *stage;                             /* one batch of any input or output */
 } sampler;
 
-/* -- inputs ------------------------------------------------------------------------------------------- */
+/* -- inputs ------------------------------------------------------------------------------------ */
 
-static const char *io_name(const sampler *s, const plan_io *io) { return plan_text(s->p->p, io->name); }
+static const char *io_name(const sampler *s, const plan_io *io)
+{
+    return plan_text(s->p->p, io->name);
+}
 
 /* Rows of a tensor, in the input's type. */
 static dfm_status rows_of(sampler *s, const ckpt_tensor *t, input *in, dfm_err *err)
@@ -51,8 +54,9 @@ static dfm_status rows_of(sampler *s, const ckpt_tensor *t, input *in, dfm_err *
     bool fits = t->rank == io->rank && t->rank > 0 && t->shape[0] > 0 && t->dtype != DFM_DT_NONE;
     for (uint32_t i = 1; fits && i < io->rank; i++) fits = t->shape[i] == (uint64_t)io->shape[i];
     if (!fits)
-        return dfm_fail(err, DFM_BAD_DATA, "input '%s' is %s, the sampler takes %s, with any number of "
-                        "samples", t->name, ckpt_tensor_text(s->x->arena, t),
+        return dfm_fail(err, DFM_BAD_DATA,
+                        "input '%s' is %s, the sampler takes %s, with any number of samples",
+                        t->name, ckpt_tensor_text(s->x->arena, t),
                         rt_io_text(s->p->p, io, s->x->arena));
     uint64_t size = dfm_dtype_bytes((dfm_dtype)io->dtype), n = t->shape[0] * (in->row_bytes / size);
     in->rows = t->shape[0];
@@ -65,8 +69,8 @@ static dfm_status rows_of(sampler *s, const ckpt_tensor *t, input *in, dfm_err *
         rounded = rounded || dfm_load_as_double((dfm_dtype)io->dtype, in->data, i) != v;
     }
     if (rounded)
-        app_say(s->x, "note: input '%s' is rounded from %s to %s", t->name, dfm_dtype_name(t->dtype),
-                dfm_dtype_name((dfm_dtype)io->dtype));
+        app_say(s->x, "note: input '%s' is rounded from %s to %s", t->name,
+                dfm_dtype_name(t->dtype), dfm_dtype_name((dfm_dtype)io->dtype));
     return DFM_OK;
 }
 
@@ -90,8 +94,9 @@ static dfm_status open_inputs(sampler *s, const ckpt_weights *w, dfm_err *err)
         const ckpt_tensor *t = w ? ckpt_weights_find(w, io_name(s, io)) : NULL;
         bool counts = io->rank == 1 && !dfm_dtype_is_float((dfm_dtype)io->dtype);
         if (io->rank == 0 || io->shape[0] != s->batch)
-            return dfm_fail(err, DFM_BAD_CONFIG, "the first dim of sampler input '%s' does not count "
-                            "samples", io_name(s, io));
+            return dfm_fail(err, DFM_BAD_CONFIG,
+                            "the first dim of sampler input '%s' does not count samples",
+                            io_name(s, io));
         if (t) {
             DFM_TRY(rows_of(s, t, &in, err));
         } else if (counts) {
@@ -148,15 +153,16 @@ static void make_labels(sampler *s)
         int32_t *labels = dfm_new_n(s->x->arena, int32_t, s->count);
         for (uint64_t i = 0; i < s->count; i++) {
             uint64_t row = i % in->rows;
-            labels[i] = in->data ? (int32_t)dfm_load_as_double((dfm_dtype)in->io->dtype, in->data, row)
-                                 : (int32_t)row;
+            labels[i] = in->data
+                            ? (int32_t)dfm_load_as_double((dfm_dtype)in->io->dtype, in->data, row)
+                            : (int32_t)row;
         }
         s->labels = labels;
         s->classes = in->data ? 0 : in->rows;
     }
 }
 
-/* -- outputs -------------------------------------------------------------------------------------------- */
+/* -- outputs ----------------------------------------------------------------------------------- */
 
 static bool is_picture(const plan_io *io)
 {
@@ -173,8 +179,9 @@ static dfm_status open_results(sampler *s, dfm_err *err)
         if (io->bytes > stage) stage = io->bytes;
         if (!(io->flags & PLAN_IO_OUTPUT)) continue;
         if (io->rank == 0 || io->shape[0] != s->batch)
-            return dfm_fail(err, DFM_BAD_CONFIG, "the first dim of the sampler's '%s' does not count "
-                            "samples", io_name(s, io));
+            return dfm_fail(err, DFM_BAD_CONFIG,
+                            "the first dim of the sampler's '%s' does not count samples",
+                            io_name(s, io));
         result out = {.io = io, .name = io_name(s, io), .row_bytes = io->bytes / s->batch};
         out.picture = is_picture(io) && !have_picture;
         have_picture = have_picture || out.picture;
@@ -234,7 +241,8 @@ static dfm_status write_grid(sampler *s, const result *out, const char *path, df
     for (uint32_t i = 0; i < rows * cols; i++) {
         uint64_t at = grid_sample(s, i / cols, i % cols, cols);
         if (at >= s->count) break;
-        memcpy((char *)images + n++ * out->row_bytes, out->data + at * out->row_bytes, out->row_bytes);
+        memcpy((char *)images + n++ * out->row_bytes, out->data + at * out->row_bytes,
+               out->row_bytes);
         if (i < cols && s->labels) labels[i] = s->labels[at];
     }
     met_grid g = {.rows = rows, .cols = cols, .channels = (uint32_t)out->io->shape[1],
@@ -274,7 +282,7 @@ static dfm_status write_samples(sampler *s, const char *folder, dfm_err *err)
     return DFM_OK;
 }
 
-/* -- weights and folder ------------------------------------------------------------------------------- */
+/* -- weights and folder ------------------------------------------------------------------------ */
 
 /* The run or file whose weights are used; *out_folder: where samples go if -o does not say. */
 static dfm_status find_weights(sampler *s, const char **out, const char **out_folder, dfm_err *err)
@@ -291,7 +299,8 @@ static dfm_status find_weights(sampler *s, const char **out, const char **out_fo
     *out_folder = *out;
     if (*out && app_is_run(x, *out)) return DFM_OK;
     dfm_fail(err, DFM_BAD_DATA, "there are no trained weights in '%s'", x->cfg.run_folder);
-    dfm_help(err, "train first: dfm-rt train %s; or say which: --weights FILE-OR-FOLDER", x->o->plan);
+    dfm_help(err, "train first: dfm-rt train %s; or say which: --weights FILE-OR-FOLDER",
+             x->o->plan);
     return DFM_BAD_DATA;
 }
 

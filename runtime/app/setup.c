@@ -33,7 +33,7 @@ dfm_status app_open(app *x, bool accumulate, rt **out, dfm_err *err)
     return rt_open(x->o->plan, &options, out, err);
 }
 
-/* -- weights --------------------------------------------------------------------------------------- */
+/* -- weights ----------------------------------------------------------------------------------- */
 
 static const ckpt_weights *part_named(const ckpt_loaded *l, const char *name)
 {
@@ -60,7 +60,8 @@ static dfm_status load_parts(app *x, rt *r, const ckpt_loaded *l, bool average, 
     DFM_TRY(rt_load_state(r, RT_MODEL_STATE, RT_PUBLISHED, model, 0, x->arena, NULL, err));
     average = average && mean;
     if (average)
-        DFM_TRY(rt_load_state(r, RT_MODEL_STATE, RT_PUBLISHED, mean, RT_PARTIAL, x->arena, NULL, err));
+        DFM_TRY(
+            rt_load_state(r, RT_MODEL_STATE, RT_PUBLISHED, mean, RT_PARTIAL, x->arena, NULL, err));
     if (l->warning) app_say(x, "warning: %s", l->warning);
     app_say(x, "weights: %s%s", l->path, average ? ", averaged" : "");
     rt_reset_averages(r);
@@ -88,7 +89,7 @@ dfm_status app_load_weights(app *x, rt *r, const char *path, bool average, uint3
     return s;
 }
 
-/* -- inputs ------------------------------------------------------------------------------------------ */
+/* -- inputs ------------------------------------------------------------------------------------ */
 
 dfm_status app_set_inputs(app *x, rt *r, rt_program *p, const ckpt_weights *w, dfm_err *err)
 {

@@ -3,8 +3,8 @@
  * A run is a folder (run_folder.c). Each step: for each part of the batch fetch samples and compute
  * gradients; then one update. A signal ends the run after the step with a checkpoint; a second one
  * ends it at once. What a resumed run computes is, bit for bit, what it would have computed without
- * the interruption: weights, optimizer state and averages come from the checkpoint, the order of the
- * data from its cursor, random draws from (seed, step, sample).
+ * the interruption: weights, optimizer state and averages come from the checkpoint, the order of
+ * the data from its cursor, random draws from (seed, step, sample).
  */
 #include <inttypes.h>
 #include <math.h>
@@ -33,9 +33,9 @@ typedef struct trainer {
     bool saved;                              /* the last step is in a checkpoint */
 } trainer;
 
-/* -- signals ------------------------------------------------------------------------------------------ */
+/* -- signals ----------------------------------------------------------------------------------- */
 
-static volatile sig_atomic_t stop_signal;    /* the one that asked to stop; handlers need a global */
+static volatile sig_atomic_t stop_signal; /* the one that asked to stop; handlers need a global */
 
 static void on_signal(int sig)
 {
@@ -52,14 +52,15 @@ static void catch_signals(void)
     sigaction(SIGTERM, &sa, NULL);
 }
 
-/* -- data --------------------------------------------------------------------------------------------- */
+/* -- data -------------------------------------------------------------------------------------- */
 
 static dfm_status make_field(trainer *t, const plan_io *io, data_field *f, dfm_err *err)
 {
     const plan *p = rt_plan_of(t->r);
     const char *name = plan_text(p, io->name);
     if (io->rank == 0 || io->shape[0] != t->at.batch)
-        return dfm_fail(err, DFM_BAD_DATA, "the first dim of data '%s' does not count samples", name);
+        return dfm_fail(err, DFM_BAD_DATA, "the first dim of data '%s' does not count samples",
+                        name);
     uint64_t *shape = dfm_new_n(t->x->arena, uint64_t, io->rank);
     for (uint32_t k = 1; k < io->rank; k++) shape[k - 1] = (uint64_t)io->shape[k];
     *f = (data_field){.name = name, .dtype = (dfm_dtype)io->dtype, .rank = io->rank - 1,
@@ -114,14 +115,15 @@ static dfm_status fetch(void *user, rt *r, rt_program *p, uint32_t part, dfm_err
     double before = met_now();
     DFM_TRY(data_next(t->data, &b, err));
     t->data_seconds += met_now() - before;
-    for (uint32_t i = 0; i < t->n_fields; i++) DFM_TRY(rt_set_raw(r, p, t->field[i], b->fields[i], err));
+    for (uint32_t i = 0; i < t->n_fields; i++)
+        DFM_TRY(rt_set_raw(r, p, t->field[i], b->fields[i], err));
     note_labels(t, b);
     t->at.epoch = b->next.epoch;
     t->at.position = b->next.position;
     return DFM_OK;
 }
 
-/* -- where the run starts ----------------------------------------------------------------------------- */
+/* -- where the run starts ---------------------------------------------------------------------- */
 
 static dfm_status same_as_before(const app *x, const app_progress_state *was,
                                  const app_progress_state *now, dfm_err *err)
@@ -174,7 +176,8 @@ static dfm_status start_state(trainer *t, const char *resume, bool *out_resumed,
         }
         app_say(x, "%s has no checkpoint: starting from the beginning", resume);
     }
-    const char *weights = x->o->value[FLAG_WEIGHTS] ? x->o->value[FLAG_WEIGHTS] : x->cfg.train_weights;
+    const char *weights =
+        x->o->value[FLAG_WEIGHTS] ? x->o->value[FLAG_WEIGHTS] : x->cfg.train_weights;
     if (!*weights) return DFM_OK;
     DFM_TRY(app_load_weights(x, t->r, weights, false, NULL, err));
     rt_reset_averages(t->r);
@@ -210,7 +213,7 @@ static const char *run_of_checkpoint(app *x, const char *path)
     return dfm_path_join(x->arena, path, "../..");
 }
 
-/* -- the loop ------------------------------------------------------------------------------------------ */
+/* -- the loop ---------------------------------------------------------------------------------- */
 
 static dfm_status save(trainer *t, dfm_err *err)
 {
@@ -238,8 +241,10 @@ static dfm_status diverged(trainer *t, const char *what, double value, dfm_err *
 {
     dfm_fail(err, DFM_BAD_DATA, "the %s became %s in step %" PRIu64, what,
              isnan(value) ? "NaN" : "infinite", t->at.step);
-    dfm_help(err, "a lower learning rate, a longer warm-up or clip_norm helps; nothing of this step "
-                  "was saved, --resume %s goes on from its last checkpoint", t->folder);
+    dfm_help(err,
+             "a lower learning rate, a longer warm-up or clip_norm helps; nothing of this step "
+             "was saved, --resume %s goes on from its last checkpoint",
+             t->folder);
     return DFM_BAD_DATA;
 }
 
@@ -255,7 +260,8 @@ static dfm_status one_step(trainer *t, bool last, dfm_err *err)
     t->at.step++;
     t->saved = false;
     last = last || !v.finite || stop_signal;
-    if (last || t->at.step % (uint64_t)c->train_log_every == 0) DFM_TRY(log_step(t, &v, now - began, err));
+    if (last || t->at.step % (uint64_t)c->train_log_every == 0)
+        DFM_TRY(log_step(t, &v, now - began, err));
     met_step shown = {.step = t->at.step, .total = (uint64_t)c->train_steps, .loss = v.loss,
                       .lr = v.lr, .grad_norm = v.grad_norm,
                       .samples_per_step = (uint64_t)t->at.parts * t->at.batch};
@@ -297,18 +303,21 @@ static dfm_status run(trainer *t, const char *resume, dfm_err *err)
     DFM_TRY(rt_program_get(t->r, "step.grad", &t->grad, err));
     if (x->cfg.is_set[CFG_train_lr]) {
         dfm_fail(err, DFM_BAD_CONFIG, "the learning rate is part of the plan");
-        dfm_help(err, "name it in the program (const LR = 1e-3) and compile: dfmc --set const.LR=...");
+        dfm_help(err,
+                 "name it in the program (const LR = 1e-3) and compile: dfmc --set const.LR=...");
         return DFM_BAD_CONFIG;
     }
     say_what(t);
     DFM_TRY(start_state(t, resume, &resumed, err));
     DFM_TRY(open_data(t, err));
     if (resume) t->folder = run_of_checkpoint(x, resume);
-    else DFM_TRY(app_run_new(x, plan_meta_string(rt_plan_of(t->r), x->arena, "model"), &t->folder, err));
+    else
+        DFM_TRY(
+            app_run_new(x, plan_meta_string(rt_plan_of(t->r), x->arena, "model"), &t->folder, err));
     t->saved = resumed;
     DFM_TRY(app_run_describe(x, t->r, t->folder, err));
-    DFM_TRY(met_log_open(dfm_path_join(x->arena, t->folder, "log.jsonl"), resumed, t->at.step, &t->log,
-                         err));
+    DFM_TRY(met_log_open(dfm_path_join(x->arena, t->folder, "log.jsonl"), resumed, t->at.step,
+                         &t->log, err));
     app_say(x, "run folder: %s", t->folder);
     catch_signals();
     t->progress = met_progress_start(x->log, met_now());

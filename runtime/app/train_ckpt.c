@@ -11,7 +11,7 @@
 
 #include "runtime/app/app.h"
 
-/* -- parts ------------------------------------------------------------------------------------------ */
+/* -- parts ------------------------------------------------------------------------------------- */
 
 typedef struct place { uint32_t state, param; } place;
 
@@ -65,16 +65,16 @@ static void make_parts(part_list *l)
     add_part(l, "optim.safetensors", states, n, RT_STATE_PATH);
 }
 
-/* -- state.json ------------------------------------------------------------------------------------- */
+/* -- state.json -------------------------------------------------------------------------------- */
 
 static const char *state_text(const app_progress_state *s, dfm_arena *a)
 {
-    json_t *j = json_pack("{sI sI sI s{sI sI sI sb} sI sI sI sI ss}", "format", (json_int_t)1, "step",
-                          (json_int_t)s->step, "seed", (json_int_t)s->seed, "data", "seed",
-                          (json_int_t)s->data_seed, "epoch", (json_int_t)s->epoch, "position",
-                          (json_int_t)s->position, "shuffle", s->shuffle, "parts",
-                          (json_int_t)s->parts, "batch", (json_int_t)s->batch, "threads",
-                          (json_int_t)s->threads, "labels", (json_int_t)s->labels, "plan", s->plan_id);
+    json_t *j = json_pack(
+        "{sI sI sI s{sI sI sI sb} sI sI sI sI ss}", "format", (json_int_t)1, "step",
+        (json_int_t)s->step, "seed", (json_int_t)s->seed, "data", "seed", (json_int_t)s->data_seed,
+        "epoch", (json_int_t)s->epoch, "position", (json_int_t)s->position, "shuffle", s->shuffle,
+        "parts", (json_int_t)s->parts, "batch", (json_int_t)s->batch, "threads",
+        (json_int_t)s->threads, "labels", (json_int_t)s->labels, "plan", s->plan_id);
     char *text = json_dumps(j, JSON_INDENT(2));
     const char *copy = dfm_fmt(a, "%s\n", text ? text : "{}");
     free(text);
@@ -90,18 +90,25 @@ static dfm_status read_state(const char *text, const char *path, dfm_arena *a,
     const char *plan_id;
     json_error_t why;
     json_t *j = json_loads(text, JSON_REJECT_DUPLICATES, &why);
-    bool ok = j && json_unpack_ex(j, &why, 0, "{sI sI sI s{sI sI sI sb} sI sI sI sI ss}", "format", &format,
-                                  "step", &step, "seed", &seed, "data", "seed", &data_seed, "epoch",
-                                  &epoch, "position", &position, "shuffle", &shuffle, "parts", &parts,
-                                  "batch", &batch, "threads", &threads, "labels", &labels, "plan", &plan_id) == 0;
+    bool ok = j && json_unpack_ex(j, &why, 0, "{sI sI sI s{sI sI sI sb} sI sI sI sI ss}", "format",
+                                  &format, "step", &step, "seed", &seed, "data", "seed", &data_seed,
+                                  "epoch", &epoch, "position", &position, "shuffle", &shuffle,
+                                  "parts", &parts, "batch", &batch, "threads", &threads, "labels",
+                                  &labels, "plan", &plan_id) == 0;
     ok = ok && format == 1 && step >= 0 && epoch >= 0 && position >= 0 && parts > 0 && batch > 0 &&
          labels >= 0 && labels <= INT32_MAX;
     if (ok)
-        *out = (app_progress_state){
-            .step = (uint64_t)step, .seed = (uint64_t)seed, .data_seed = (uint64_t)data_seed,
-            .epoch = (uint64_t)epoch, .position = (uint64_t)position, .shuffle = shuffle,
-            .parts = (uint32_t)parts, .batch = (uint32_t)batch, .threads = (uint32_t)threads, .labels = (uint32_t)labels,
-            .plan_id = dfm_strdup(a, plan_id)};
+        *out = (app_progress_state){.step = (uint64_t)step,
+                                    .seed = (uint64_t)seed,
+                                    .data_seed = (uint64_t)data_seed,
+                                    .epoch = (uint64_t)epoch,
+                                    .position = (uint64_t)position,
+                                    .shuffle = shuffle,
+                                    .parts = (uint32_t)parts,
+                                    .batch = (uint32_t)batch,
+                                    .threads = (uint32_t)threads,
+                                    .labels = (uint32_t)labels,
+                                    .plan_id = dfm_strdup(a, plan_id)};
     json_decref(j);
     if (ok) return DFM_OK;
     return dfm_fail(err, DFM_BAD_DATA, "'%s/state.json' does not say where the run was", path);
@@ -115,7 +122,7 @@ uint32_t app_state_labels(const char *state)
     return n > 0 && n <= INT32_MAX ? (uint32_t)n : 0;
 }
 
-/* -- saving and loading ------------------------------------------------------------------------------ */
+/* -- saving and loading ------------------------------------------------------------------------ */
 
 static dfm_status fetch(void *user, uint32_t part, uint32_t tensor, uint64_t offset, uint64_t bytes,
                         void *dst, dfm_err *err)
@@ -167,8 +174,8 @@ static dfm_status load_states(rt *r, const ckpt_loaded *l, dfm_arena *a, dfm_err
     return DFM_OK;
 }
 
-dfm_status app_ckpt_load(app *x, rt *r, const char *folder, app_progress_state *out, bool *out_found,
-                         dfm_err *err)
+dfm_status app_ckpt_load(app *x, rt *r, const char *folder, app_progress_state *out,
+                         bool *out_found, dfm_err *err)
 {
     ckpt_loaded l;
     bool itself = dfm_file_exists(dfm_path_join(x->arena, folder, "MANIFEST"));

@@ -54,7 +54,8 @@ static dfm_status check_owner(dfm_arena *a, const char *path, dfm_err *err)
     for (int i = 0; i < 2; i++) {
         struct stat st;
         if (stat(places[i], &st) != 0)
-            return dfm_fail(err, DFM_BAD_DATA, "cannot look at '%s': %s", places[i], strerror(errno));
+            return dfm_fail(err, DFM_BAD_DATA, "cannot look at '%s': %s", places[i],
+                            strerror(errno));
         const char *why = exposed(&st);
         if (!why) continue;
         dfm_fail(err, DFM_BAD_DATA, "the plan holds machine code and %s %s: '%s'",

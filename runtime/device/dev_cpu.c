@@ -21,7 +21,7 @@ typedef struct cpu {
     dev_counts counts;
 } cpu;
 
-/* -- processor flags ----------------------------------------------------------------------------- */
+/* -- processor flags --------------------------------------------------------------------------- */
 
 static bool flag_in(const char *flags, const char *flag)
 {
@@ -47,13 +47,15 @@ static dfm_status check_flags(dfm_arena *a, const plan *p, dfm_err *err)
         if (!flag_in(line, needs[i])) dfm_sb_printf(&missing, " %s", needs[i]);
     if (!missing.n) return DFM_OK;
     level = plan_meta_string(p, a, "arch");
-    dfm_fail(err, DFM_UNAVAILABLE, "the plan was compiled for another processor%s%s: this one lacks%s",
+    dfm_fail(err, DFM_UNAVAILABLE,
+             "the plan was compiled for another processor%s%s: this one lacks%s",
              *level ? ", level " : "", level, dfm_sb_cstr(&missing));
-    dfm_help(err, "compile it here, or for the least of your machines: dfmc --target cpu:x86-64-v2");
+    dfm_help(err,
+             "compile it here, or for the least of your machines: dfmc --target cpu:x86-64-v2");
     return DFM_UNAVAILABLE;
 }
 
-/* -- life ------------------------------------------------------------------------------------------ */
+/* -- life -------------------------------------------------------------------------------------- */
 
 static void cpu_close(dev *d)
 {
@@ -92,7 +94,7 @@ static dfm_status cpu_constants(dev *d, const void *p, uint64_t bytes, void **ou
     return DFM_OK;
 }
 
-/* -- running -------------------------------------------------------------------------------------- */
+/* -- running ----------------------------------------------------------------------------------- */
 
 static dfm_status make_gemm(cpu *c, uint32_t item, dfm_err *err)
 {
@@ -175,7 +177,7 @@ static dfm_status cpu_run(dev *d, const dev_list *list, plan_kctx *ctx, const bo
     return DFM_OK;
 }
 
-/* -- copies --------------------------------------------------------------------------------------- */
+/* -- copies ------------------------------------------------------------------------------------ */
 
 static void cpu_copy_in(dev *d, void *device, const void *host, uint64_t bytes)
 {

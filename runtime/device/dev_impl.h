@@ -6,13 +6,13 @@
 
 extern const dev_ops dev_cpu_ops, dev_null_ops;
 
-/* -- dev_blocks.c: page-aligned zeros from the system -------------------------------------------- */
+/* -- dev_blocks.c: page-aligned zeros from the system ------------------------------------------ */
 typedef struct dev_block { void *p; uint64_t bytes; } dev_block;
 typedef struct dev_blocks { DFM_VEC(dev_block) list; } dev_blocks;
 dfm_status dev_blocks_add(dev_blocks *b, dfm_arena *a, uint64_t bytes, void **out, dfm_err *err);
 void dev_blocks_free(dev_blocks *b);
 
-/* -- dev_code.c: host code of a plan ---------------------------------------------------------------
+/* -- dev_code.c: host code of a plan --------------------------------------------------------------
  * The plan's file and its folder must belong to the user or to root and nobody else may be able to
  * write them, unless `trust`. The code goes into a sealed memory file and is loaded from there. */
 typedef struct dev_code { void *handle; int fd; plan_kernel_fn **fn; } dev_code;

@@ -21,7 +21,7 @@ typedef struct dev {                         /* each device extends this */
 
 typedef struct dev_options {
     const plan *p;                           /* kept: kernels, products and code are read from it */
-    const char *path;                        /* of the plan's file, for the owner check and messages */
+    const char *path; /* of the plan's file, for the owner check and messages */
     uint32_t threads;                        /* 0: all that the process may use */
     bool trust;                              /* load host code whoever owns the file */
 } dev_options;
@@ -70,7 +70,8 @@ struct dev_ops {
     /* Make ready what the list uses (code, products). Before the first run of the list. */
     dfm_status (*prepare)(dev *d, const dev_list *list, dfm_err *err);
     /* Run the list to its end. given: by draw, see dev_step.draw. */
-    dfm_status (*run)(dev *d, const dev_list *list, plan_kctx *ctx, const bool *given, dfm_err *err);
+    dfm_status (*run)(dev *d, const dev_list *list, plan_kctx *ctx, const bool *given,
+                      dfm_err *err);
     /* Between host and device memory, or within device memory; all done on return. */
     void (*copy_in)(dev *d, void *device, const void *host, uint64_t bytes);
     void (*copy_out)(dev *d, void *host, const void *device, uint64_t bytes);
@@ -79,8 +80,8 @@ struct dev_ops {
     dev_counts (*counts)(const dev *d);      /* since open */
 };
 
-/* Call first in main: may start the program again, with settings that libraries read at their start.
- * What the user has set stays. */
+/* Call first in main: may start the program again, with settings that libraries read at their
+ * start. What the user has set stays. */
 void dev_process_settings(char **argv);
 
 /* The device for a plan's target; NULL if there is none. */

@@ -3,7 +3,7 @@
 
 #include "runtime/exec/exec_impl.h"
 
-/* -- scalars that programs may ask for -------------------------------------------------------------- */
+/* -- scalars that programs may ask for --------------------------------------------------------- */
 
 static const char *const scalar_names[] = {"step", "keep", "scale"};
 
@@ -23,12 +23,13 @@ static dfm_status check_scalars(const plan *p, dfm_err *err)
             known = known || !strcmp(name, scalar_names[k]);
         if (!known)
             return dfm_fail(err, DFM_UNAVAILABLE,
-                            "the plan wants to be told '%s', which this dfm-rt does not know", name);
+                            "the plan wants to be told '%s', which this dfm-rt does not know",
+                            name);
     }
     return DFM_OK;
 }
 
-/* -- opening ----------------------------------------------------------------------------------------- */
+/* -- opening ----------------------------------------------------------------------------------- */
 
 static dfm_status alloc_regions(rt *r, dfm_err *err)
 {
@@ -55,8 +56,8 @@ static dfm_status open_device(rt *r, dfm_err *err)
     const char *target = plan_meta_string(&r->p, r->arena, "target");
     const dev_ops *ops = dev_find(target);
     if (!ops) {
-        dfm_fail(err, DFM_UNAVAILABLE, "the plan is for target '%s', which this dfm-rt does not have",
-                 target);
+        dfm_fail(err, DFM_UNAVAILABLE,
+                 "the plan is for target '%s', which this dfm-rt does not have", target);
         dfm_help(err, "compile it for another: dfmc --target cpu");
         return DFM_UNAVAILABLE;
     }
@@ -122,12 +123,13 @@ void *rt_state(const rt *r, uint32_t state, uint32_t flat, const plan_region **o
     return NULL;
 }
 
-/* -- binding ------------------------------------------------------------------------------------------ */
+/* -- binding ----------------------------------------------------------------------------------- */
 
 static uint32_t draw_of(const rt_program *b, const char *name)
 {
     for (uint32_t i = 0; i < b->prog->n_io; i++)
-        if ((b->io[i].flags & PLAN_IO_DRAW) && !strcmp(plan_text(b->p, b->io[i].name), name)) return i;
+        if ((b->io[i].flags & PLAN_IO_DRAW) && !strcmp(plan_text(b->p, b->io[i].name), name))
+            return i;
     return DEV_NO_DRAW;
 }
 
@@ -156,7 +158,8 @@ static dfm_status bind_steps(rt *r, rt_program *b, dfm_err *err)
     dev_step *steps = dfm_new_n(r->arena, dev_step, g->n_steps + 1);
     dev_operand *operands = dfm_new_n(r->arena, dev_operand, total + 1);
     void **fixed = dfm_new_n(r->arena, void *, total + 1);
-    b->list = (dev_list){.steps = steps, .n_steps = g->n_steps, .operands = operands, .fixed = fixed};
+    b->list =
+        (dev_list){.steps = steps, .n_steps = g->n_steps, .operands = operands, .fixed = fixed};
     for (uint32_t i = 0; i < g->n_steps; i++) {
         const plan_step *s = &p->steps[g->first_step + i];
         dev_step *d = &steps[i];
@@ -180,14 +183,18 @@ static dfm_status bind_steps(rt *r, rt_program *b, dfm_err *err)
     return DFM_OK;
 }
 
-bool rt_has_program(const rt *r, const char *name) { return plan_find_program(&r->p, name) != NULL; }
+bool rt_has_program(const rt *r, const char *name)
+{
+    return plan_find_program(&r->p, name) != NULL;
+}
 
 static dfm_status no_program(const rt *r, const char *name, dfm_err *err)
 {
     dfm_sb have = dfm_sb_make(r->arena);
     for (uint32_t i = 0; i < r->p.n_programs; i++)
         dfm_sb_printf(&have, " %s", plan_text(&r->p, r->p.programs[i].name));
-    dfm_fail(err, DFM_BAD_CONFIG, "the plan has no program '%s'; it has:%s", name, dfm_sb_cstr(&have));
+    dfm_fail(err, DFM_BAD_CONFIG, "the plan has no program '%s'; it has:%s", name,
+             dfm_sb_cstr(&have));
     if (dfm_starts_with(name, "step") || !strcmp(name, "loss") || !strcmp(name, "grad"))
         dfm_help(err, "a model is trained by a `train` section: dfmc --train NAME");
     if (!strcmp(name, "sample"))
@@ -218,7 +225,8 @@ dfm_status rt_run(rt *r, rt_program *p, const rt_call *call, dfm_err *err)
     plan_kctx ctx = {.seed = call->seed, .step = call->step, .first_sample = call->first_sample,
                      .scalars = p->scalars};
     for (uint32_t i = 0; i < p->prog->n_scalars; i++)
-        p->scalars[i] = scalar_value(plan_text(&r->p, r->p.scalars[p->prog->first_scalar + i]), call);
+        p->scalars[i] =
+            scalar_value(plan_text(&r->p, r->p.scalars[p->prog->first_scalar + i]), call);
     dfm_status s = r->device->ops->run(r->device, &p->list, &ctx, p->given, err);
     if (s != DFM_OK) dfm_while(err, "running program '%s'", plan_text(&r->p, p->prog->name));
     return s;

@@ -75,7 +75,8 @@ const plan_io *rt_find_io(const rt_program *p, const char *name, uint32_t roles)
  * with a known range must lie in it. */
 dfm_status rt_set(rt *r, rt_program *p, const char *name, const rt_value *v, dfm_err *err);
 /* Store bytes that already have the input's type and shape; integers are checked. */
-dfm_status rt_set_raw(rt *r, const rt_program *p, const plan_io *io, const void *data, dfm_err *err);
+dfm_status rt_set_raw(rt *r, const rt_program *p, const plan_io *io, const void *data,
+                      dfm_err *err);
 void rt_clear_given(rt_program *p);
 /* Copy an output (io->bytes) to dst. */
 void rt_get(rt *r, const plan_io *io, void *dst);
@@ -83,10 +84,10 @@ double rt_get_number(rt *r, const plan_io *io);          /* its first element */
 /* "f32[B=8, C=1]", in the arena. */
 const char *rt_io_text(const plan *p, const plan_io *io, dfm_arena *a);
 
-/* -- exec_weights.c ------------------------------------------------------------------------------ */
+/* -- exec_weights.c ---------------------------------------------------------------------------- */
 enum { RT_MODEL_STATE = 0 };
 
-typedef enum rt_names { RT_PUBLISHED, RT_STATE_PATH } rt_names;   /* "a.weight"; "adamw.m.a.weight" */
+typedef enum rt_names { RT_PUBLISHED, RT_STATE_PATH } rt_names; /* "a.weight"; "adamw.m.a.weight" */
 enum { RT_STRICT = 1, RT_PARTIAL = 2 };
 
 /* Read state `state` from tensors found by name. All missing and wrong ones are reported together,
@@ -103,10 +104,11 @@ dfm_status rt_load_weights(rt *r, const char *path, dfm_arena *a, rt_unused *out
 uint32_t rt_state_tensors(const rt *r, uint32_t state, rt_names names, const char *prefix,
                           dfm_arena *a, ckpt_tensor **out);
 /* Bytes from `offset` on of parameter `param` of a state. */
-void rt_read_param(rt *r, uint32_t state, uint32_t param, uint64_t offset, uint64_t bytes, void *dst);
+void rt_read_param(rt *r, uint32_t state, uint32_t param, uint64_t offset, uint64_t bytes,
+                   void *dst);
 bool rt_has_param(const rt *r, uint32_t state, uint32_t param);
 
-/* -- exec_train.c -------------------------------------------------------------------------------- */
+/* -- exec_train.c ------------------------------------------------------------------------------ */
 /* Run `init`; averages become equal to the weights, other state zero. */
 dfm_status rt_init(rt *r, uint64_t seed, dfm_err *err);
 /* Make averages equal to the weights (after loading weights). */
@@ -125,8 +127,8 @@ typedef struct rt_step_result {
     bool finite;                             /* loss and gradients are */
 } rt_step_result;
 /* One optimizer step: gradients of each part, their mean, the update. If the loss is not finite
- * nothing is updated. If the gradients are not the update was made with them: the state is lost, and
- * the caller must stop without saving it. */
+ * nothing is updated. If the gradients are not the update was made with them: the state is lost,
+ * and the caller must stop without saving it. */
 dfm_status rt_train_step(rt *r, const rt_step_args *args, rt_step_result *out, dfm_err *err);
 
 #endif

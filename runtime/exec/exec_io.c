@@ -8,7 +8,8 @@
 const plan_io *rt_find_io(const rt_program *p, const char *name, uint32_t roles)
 {
     for (uint32_t i = 0; i < p->prog->n_io; i++)
-        if ((p->io[i].flags & roles) && !strcmp(plan_text(p->p, p->io[i].name), name)) return &p->io[i];
+        if ((p->io[i].flags & roles) && !strcmp(plan_text(p->p, p->io[i].name), name))
+            return &p->io[i];
     return NULL;
 }
 
@@ -24,11 +25,15 @@ const char *rt_io_text(const plan *p, const plan_io *io, dfm_arena *a)
     return dfm_sb_cstr(&sb);
 }
 
-/* -- checks --------------------------------------------------------------------------------------- */
+/* -- checks ------------------------------------------------------------------------------------ */
 
-static uint64_t elems_of(const plan_io *io) { return io->bytes / dfm_dtype_bytes((dfm_dtype)io->dtype); }
+static uint64_t elems_of(const plan_io *io)
+{
+    return io->bytes / dfm_dtype_bytes((dfm_dtype)io->dtype);
+}
 
-static dfm_status check_range(const rt_program *p, const plan_io *io, const void *data, dfm_err *err)
+static dfm_status check_range(const rt_program *p, const plan_io *io, const void *data,
+                              dfm_err *err)
 {
     if (!io->modulus || dfm_dtype_is_float((dfm_dtype)io->dtype)) return DFM_OK;
     for (uint64_t i = 0; i < elems_of(io); i++) {
@@ -52,7 +57,8 @@ static dfm_status no_input(const rt_program *p, const char *name, dfm_err *err)
         if (n < DFM_LEN(names)) names[n++] = t;
         dfm_sb_printf(&have, " %s", t);
     }
-    dfm_fail(err, DFM_BAD_DATA, "program '%s' has no input '%s'", plan_text(p->p, p->prog->name), name);
+    dfm_fail(err, DFM_BAD_DATA, "program '%s' has no input '%s'", plan_text(p->p, p->prog->name),
+             name);
     const char *near = dfm_nearest(name, names, n);
     if (near) dfm_help(err, "did you mean '%s'?", near);
     else if (n) dfm_help(err, "its inputs are:%s", dfm_sb_cstr(&have));
@@ -67,14 +73,16 @@ static bool same_shape(const plan_io *io, const rt_value *v)
     return same;
 }
 
-static dfm_status wrong_shape(const rt_program *p, const plan_io *io, const rt_value *v, dfm_err *err)
+static dfm_status wrong_shape(const rt_program *p, const plan_io *io, const rt_value *v,
+                              dfm_err *err)
 {
     dfm_arena *a = dfm_arena_create("shape");
     ckpt_tensor t = {.dtype_text = dfm_dtype_name(v->dtype), .rank = v->rank, .shape = v->shape};
     dfm_fail(err, DFM_BAD_DATA, "input '%s' is %s, the program takes %s", plan_text(p->p, io->name),
              ckpt_tensor_text(a, &t), rt_io_text(p->p, io, a));
     if (io->flags & PLAN_IO_BATCH)
-        dfm_help(err, "a plan has one batch size: dfmc --set dim.%s=...", plan_text(p->p, io->dims[0]));
+        dfm_help(err, "a plan has one batch size: dfmc --set dim.%s=...",
+                 plan_text(p->p, io->dims[0]));
     dfm_arena_destroy(a);
     return DFM_BAD_DATA;
 }
@@ -91,7 +99,7 @@ static uint64_t convert(dfm_dtype from, const void *src, dfm_dtype to, void *dst
     return n;
 }
 
-/* -- in and out ---------------------------------------------------------------------------------- */
+/* -- in and out -------------------------------------------------------------------------------- */
 
 dfm_status rt_set_raw(rt *r, const rt_program *p, const plan_io *io, const void *data, dfm_err *err)
 {
@@ -115,8 +123,9 @@ dfm_status rt_set(rt *r, rt_program *p, const char *name, const rt_value *v, dfm
     uint64_t at = convert(v->dtype, src, to, dst, n);
     dfm_status s = DFM_OK;
     if (at < n) {
-        s = dfm_fail(err, DFM_BAD_DATA, "element %" PRIu64 " of input '%s' is %.9g, which %s cannot hold",
-                     at, name, dfm_load_as_double(v->dtype, src, at), dfm_dtype_name(to));
+        s = dfm_fail(err, DFM_BAD_DATA,
+                     "element %" PRIu64 " of input '%s' is %.9g, which %s cannot hold", at, name,
+                     dfm_load_as_double(v->dtype, src, at), dfm_dtype_name(to));
         dfm_help(err, "round the input first; nothing is rounded silently");
     } else {
         s = rt_set_raw(r, p, io, dst, err);

@@ -19,12 +19,14 @@ static void copy_converted(rt *r, char *to, const plan_region *tr, const char *f
     enum { CHUNK = 1 << 16 };
     dfm_arena *a = dfm_arena_create("copy");
     dfm_dtype td = (dfm_dtype)tr->dtype, fd = (dfm_dtype)fr->dtype;
-    uint64_t n = tr->bytes / dfm_dtype_bytes(td), ts = dfm_dtype_bytes(td), fs = dfm_dtype_bytes(fd);
+    uint64_t n = tr->bytes / dfm_dtype_bytes(td), ts = dfm_dtype_bytes(td),
+             fs = dfm_dtype_bytes(fd);
     void *src = dfm_alloc(a, CHUNK * fs), *dst = dfm_alloc(a, CHUNK * ts);
     for (uint64_t at = 0; at < n; at += CHUNK) {
         uint64_t m = n - at < CHUNK ? n - at : CHUNK;
         r->device->ops->copy_out(r->device, src, from + at * fs, m * fs);
-        for (uint64_t i = 0; i < m; i++) dfm_store_double(td, dst, i, dfm_load_as_double(fd, src, i));
+        for (uint64_t i = 0; i < m; i++)
+            dfm_store_double(td, dst, i, dfm_load_as_double(fd, src, i));
         r->device->ops->copy_in(r->device, to + at * ts, dst, m * ts);
     }
     dfm_arena_destroy(a);
@@ -34,7 +36,8 @@ void rt_reset_averages(rt *r)
 {
     for (uint32_t i = 0; i < r->p.n_regions; i++) {
         const plan_region *g = &r->p.regions[i], *w = NULL;
-        if (g->kind != PLAN_REGION_STATE || !r->p.states[g->state].is_ema || !r->region[i]) continue;
+        if (g->kind != PLAN_REGION_STATE || !r->p.states[g->state].is_ema || !r->region[i])
+            continue;
         char *from = rt_state(r, RT_MODEL_STATE, g->flat, &w);
         if (!from) continue;
         if (w->dtype == g->dtype) r->device->ops->copy(r->device, r->region[i], from, g->bytes);

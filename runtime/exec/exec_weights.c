@@ -7,7 +7,7 @@
 
 enum { EXAMPLES = 5 };
 
-/* -- places ----------------------------------------------------------------------------------------- */
+/* -- places ------------------------------------------------------------------------------------ */
 
 /* Address of a parameter in a state; NULL if the state does not have it. */
 static char *param_at(const rt *r, uint32_t state, const plan_param *q, dfm_dtype *out_dtype)
@@ -25,7 +25,8 @@ bool rt_has_param(const rt *r, uint32_t state, uint32_t param)
     return param_at(r, state, &r->p.params[param], &d) != NULL;
 }
 
-void rt_read_param(rt *r, uint32_t state, uint32_t param, uint64_t offset, uint64_t bytes, void *dst)
+void rt_read_param(rt *r, uint32_t state, uint32_t param, uint64_t offset, uint64_t bytes,
+                   void *dst)
 {
     dfm_dtype d;
     const char *at = param_at(r, state, &r->p.params[param], &d);
@@ -36,7 +37,8 @@ static const char *tensor_name(const rt *r, uint32_t state, const plan_param *q,
                                dfm_arena *a)
 {
     if (names == RT_PUBLISHED) return plan_text(&r->p, q->published);
-    return dfm_fmt(a, "%s.%s", plan_text(&r->p, r->p.states[state].name), plan_text(&r->p, q->path));
+    return dfm_fmt(a, "%s.%s", plan_text(&r->p, r->p.states[state].name),
+                   plan_text(&r->p, q->path));
 }
 
 uint32_t rt_state_tensors(const rt *r, uint32_t state, rt_names names, const char *prefix,
@@ -58,7 +60,7 @@ uint32_t rt_state_tensors(const rt *r, uint32_t state, rt_names names, const cha
     return n;
 }
 
-/* -- shapes ------------------------------------------------------------------------------------------ */
+/* -- shapes ------------------------------------------------------------------------------------ */
 
 /* Products of the leading 1, 2, ... extents that are not 1: the places where dims end. */
 static uint32_t ends_of(const uint64_t *shape, uint32_t rank, uint64_t *ends)
@@ -93,7 +95,7 @@ static bool shapes_agree(const plan_param *q, const ckpt_tensor *t)
     return all_in(a, n, b, m) || all_in(b, m, a, n);
 }
 
-/* -- the report ------------------------------------------------------------------------------------- */
+/* -- the report -------------------------------------------------------------------------------- */
 
 typedef struct group { uint32_t n; dfm_sb text; } group;
 
@@ -167,7 +169,7 @@ static dfm_status report(const match *m, const ckpt_weights *w, bool strict, dfm
                     dfm_sb_cstr(&text));
 }
 
-/* -- loading ----------------------------------------------------------------------------------------- */
+/* -- loading ----------------------------------------------------------------------------------- */
 
 static void load_one(rt *r, const ckpt_tensor *t, char *to, dfm_dtype d, uint64_t elems)
 {

@@ -8,8 +8,8 @@
  *   12   u32 header bytes (128)    16 u64 file bytes    24 u64 table offset   32 u32 sections
  *   36   u32 flags                 40 u8[16] plan id = xxh3-128 of the table
  *   56   u8[16] source id          72 zeros to 120      120 u64 xxh3-64 of bytes 0..119
- *   table entry, 64 bytes: u32 fourcc, u32 flags, u64 offset, u64 bytes, u32 record bytes, u32 zero,
- *                          u8[16] xxh3-128 of the section, u8[16] zero
+ *   table entry, 64 bytes: u32 fourcc, u32 flags, u64 offset, u64 bytes, u32 record bytes, u32
+ * zero, u8[16] xxh3-128 of the section, u8[16] zero
  *
  * Records are fixed-width structs (below); text is an offset into the section STRS (0 is "").
  * No time stamps: the same inputs give the same bytes. plan_open checks everything once (sizes,
@@ -89,7 +89,7 @@ typedef struct plan_program {                /* section PROG */
     plan_str name;
     uint32_t first_step, n_steps;
     uint32_t first_io, n_io;                 /* inputs, then outputs */
-    uint32_t first_scalar, n_scalars;        /* section SCAL: plan_str names, order of ctx->scalars */
+    uint32_t first_scalar, n_scalars; /* section SCAL: plan_str names, order of ctx->scalars */
     uint32_t n_results, zero[2];
     uint64_t arena_bytes;
     double flops, bytes;                     /* of one execution, by the cost model */
@@ -190,7 +190,7 @@ plan_pool *plan_pool_create(dfm_arena *a);
 plan_str plan_pool_add(plan_pool *pool, const char *s);
 const char *plan_pool_bytes(const plan_pool *pool, uint64_t *out_n);
 
-/* -- plan_read.c, plan_verify.c ----------------------------------------------------------------- */
+/* -- plan_read.c, plan_verify.c ---------------------------------------------------------------- */
 /* Map and verify. DFM_BAD_DATA names the section and the rule. Close with plan_close. */
 dfm_status plan_open(const char *path, plan *out, dfm_err *err);
 /* The same on bytes that the caller keeps (8-byte aligned). */
@@ -200,7 +200,7 @@ dfm_status plan_verify(const plan *p, dfm_err *err);
 static inline const char *plan_text(const plan *p, plan_str s) { return p->strs + s; }
 const plan_program *plan_find_program(const plan *p, const char *name);   /* NULL if absent */
 
-/* -- plan_meta.c: values of META, which is one JSON object --------------------------------------- */
+/* -- plan_meta.c: values of META, which is one JSON object ------------------------------------- */
 /* Text of a key, in the arena; "" if it is absent or no text. */
 const char *plan_meta_string(const plan *p, dfm_arena *a, const char *key);
 /* A whole number, or false and true as 0 and 1; `fallback` if it is absent or something else. */
@@ -208,7 +208,7 @@ int64_t plan_meta_int(const plan *p, const char *key, int64_t fallback);
 /* An array of texts, in the arena. Returns how many. */
 uint32_t plan_meta_strings(const plan *p, dfm_arena *a, const char *key, const char ***out);
 
-/* -- plan_text.c -------------------------------------------------------------------------------- */
+/* -- plan_text.c ------------------------------------------------------------------------------- */
 void plan_print(const plan *p, dfm_sb *out);             /* everything: `dfm-rt dis` */
 void plan_print_info(const plan *p, dfm_sb *out);        /* what it needs: `dfm-rt info` */
 

@@ -51,7 +51,8 @@ static dfm_status check_table(const char *bytes, size_t n, const plan_header *h,
 {
     size_t table_bytes = (size_t)h->n_sections * PLAN_ENTRY_BYTES;
     dfm_hash128 id = dfm_hash128_of(table, table_bytes);
-    if (id.lo != h->id.lo || id.hi != h->id.hi) return broken(err, "the section table's hash is wrong");
+    if (id.lo != h->id.lo || id.hi != h->id.hi)
+        return broken(err, "the section table's hash is wrong");
     uint64_t at = PLAN_HEADER_BYTES + table_bytes;
     for (uint32_t i = 0; i < h->n_sections; i++) {
         const plan_entry *e = &table[i];
@@ -59,12 +60,14 @@ static dfm_status check_table(const char *bytes, size_t n, const plan_header *h,
             (e->flags & ~(uint32_t)PLAN_ENTRY_REQUIRED))
             return broken(err, "a section has unknown flags");
         if (e->offset % PLAN_PAGE || e->offset < at || e->offset > n || e->bytes > n - e->offset)
-            return dfm_fail(err, DFM_BAD_DATA, "damaged plan: section %u lies outside or overlaps", i);
+            return dfm_fail(err, DFM_BAD_DATA, "damaged plan: section %u lies outside or overlaps",
+                            i);
         if (!all_zero(bytes + at, e->offset - at))
             return broken(err, "there are bytes between sections");
         at = e->offset + e->bytes;
     }
-    return all_zero(bytes + at, n - at) ? DFM_OK : broken(err, "there are bytes after the sections");
+    return all_zero(bytes + at, n - at) ? DFM_OK
+                                        : broken(err, "there are bytes after the sections");
 }
 
 static const plan_section_def *section_def(const plan_entry *e)
@@ -88,7 +91,8 @@ static dfm_status bind_section(const char *bytes, const plan_entry *e, plan *out
         return dfm_fail(err, DFM_BAD_DATA, "damaged plan: section %s has a wrong size", d->fourcc);
     dfm_hash128 hash = dfm_hash128_of(bytes + e->offset, e->bytes);
     if (hash.lo != e->hash.lo || hash.hi != e->hash.hi)
-        return dfm_fail(err, DFM_BAD_DATA, "damaged plan: the hash of section %s is wrong", d->fourcc);
+        return dfm_fail(err, DFM_BAD_DATA, "damaged plan: the hash of section %s is wrong",
+                        d->fourcc);
     const void *data = e->bytes ? bytes + e->offset : NULL;
     uint64_t count = e->bytes / d->record_bytes;
     uint32_t count32 = (uint32_t)count;

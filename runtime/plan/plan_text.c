@@ -78,13 +78,14 @@ static void put_step(const plan *p, uint32_t i, int depth, dfm_sb *out)
     const plan_step *s = &p->steps[i];
     dfm_sb_printf(out, "  %5u %*s%s", i, 2 * depth, "", plan_step_name(s->kind));
     if (s->kind == PLAN_STEP_LOOP)
-        dfm_sb_printf(out, " i%u %" PRIu64 " times%s", s->depth, s->value, s->reverse ? ", down" : "");
+        dfm_sb_printf(out, " i%u %" PRIu64 " times%s", s->depth, s->value,
+                      s->reverse ? ", down" : "");
     if (s->kind == PLAN_STEP_CALL) dfm_sb_printf(out, " #%u %s", s->item,
                                                  plan_text(p, p->kernels[s->item].symbol));
     if (s->kind == PLAN_STEP_GEMM) {
         const plan_gemm *g = &p->gemms[s->item];
-        dfm_sb_printf(out, " #%u %" PRId64 "x%" PRId64 " of %" PRId64 "x%" PRId64 "x%" PRId64, s->item,
-                      g->batch[0], g->batch[1], g->m, g->n, g->k);
+        dfm_sb_printf(out, " #%u %" PRId64 "x%" PRId64 " of %" PRId64 "x%" PRId64 "x%" PRId64,
+                      s->item, g->batch[0], g->batch[1], g->m, g->n, g->k);
     }
     if (s->kind == PLAN_STEP_COPY) dfm_sb_printf(out, " %" PRIu64, s->value);
     for (uint32_t k = 0; k < s->n_operands; k++)
@@ -99,9 +100,10 @@ static void put_program(const plan *p, const plan_program *g, dfm_sb *out)
 {
     char arena[32], flops[32], bytes[32];
     human_count(g->flops, flops);
-    dfm_sb_printf(out, "\nprogram %s: arena %s, %sFLOP, %s moved, %u steps\n", plan_text(p, g->name),
-                  dfm_human_bytes(g->arena_bytes, arena), flops,
-                  dfm_human_bytes((uint64_t)(g->bytes < 1e18 ? g->bytes : 1e18), bytes), g->n_steps);
+    dfm_sb_printf(out, "\nprogram %s: arena %s, %sFLOP, %s moved, %u steps\n",
+                  plan_text(p, g->name), dfm_human_bytes(g->arena_bytes, arena), flops,
+                  dfm_human_bytes((uint64_t)(g->bytes < 1e18 ? g->bytes : 1e18), bytes),
+                  g->n_steps);
     for (uint32_t i = 0; i < g->n_io; i++) put_io(p, &p->io[g->first_io + i], out);
     for (uint32_t i = 0; i < g->n_scalars; i++)
         dfm_sb_printf(out, "  scalar  %s\n", plan_text(p, p->scalars[g->first_scalar + i]));
@@ -156,7 +158,7 @@ void plan_print(const plan *p, dfm_sb *out)
     for (uint32_t i = 0; i < p->n_programs; i++) put_program(p, &p->programs[i], out);
 }
 
-/* -- info ----------------------------------------------------------------------------------------- */
+/* -- info -------------------------------------------------------------------------------------- */
 
 static void put_words(const plan *p, dfm_sb *out)
 {
@@ -192,7 +194,8 @@ static void put_memory(const plan *p, dfm_sb *out)
         if (!extra && r->kind != PLAN_REGION_CONST) total += r->bytes;
     }
     dfm_sb_printf(out, "%-12s %s", "state", dfm_human_bytes(state, text));
-    if (optional) dfm_sb_printf(out, " (%s more when accumulating)", dfm_human_bytes(optional, text));
+    if (optional)
+        dfm_sb_printf(out, " (%s more when accumulating)", dfm_human_bytes(optional, text));
     dfm_sb_printf(out, "\n%-12s %s\n", "memory", dfm_human_bytes(total, text));
 }
 
@@ -209,8 +212,8 @@ void plan_print_info(const plan *p, dfm_sb *out)
                   dfm_thousands(trainable, text), dfm_thousands(all, more), p->n_params);
     put_memory(p, out);
     if (p->n_code)
-        dfm_sb_printf(out, "%-12s %s in %u kernels\n", "host code", dfm_human_bytes(p->n_code, text),
-                      p->n_kernels);
+        dfm_sb_printf(out, "%-12s %s in %u kernels\n", "host code",
+                      dfm_human_bytes(p->n_code, text), p->n_kernels);
     for (uint32_t i = 0; i < p->n_programs; i++) {
         const plan_program *g = &p->programs[i];
         human_count(g->flops, text);

@@ -41,8 +41,8 @@ static dfm_status check_text(const verifier *v)
 {
     const plan *p = v->p;
     const uint8_t *s = (const uint8_t *)p->strs;
-    PLAN_RULE(p->n_strs > 0 && p->n_strs <= UINT32_MAX && s[0] == 0 && s[p->n_strs - 1] == 0, "STRS",
-              0, "the text does not begin and end with NUL");
+    PLAN_RULE(p->n_strs > 0 && p->n_strs <= UINT32_MAX && s[0] == 0 && s[p->n_strs - 1] == 0,
+              "STRS", 0, "the text does not begin and end with NUL");
     for (uint64_t i = 0; i < p->n_strs;) {
         size_t n = s[i] ? printable(s + i, p->n_strs - i) : 1;
         PLAN_RULE(n, "STRS", i, "there is a character that cannot be printed");
@@ -61,7 +61,8 @@ static bool shape_is(const int64_t *shape, uint32_t n, uint64_t elems)
 {
     uint64_t product = 1;
     for (uint32_t i = 0; i < n; i++)
-        if (shape[i] < 1 || __builtin_mul_overflow(product, (uint64_t)shape[i], &product)) return false;
+        if (shape[i] < 1 || __builtin_mul_overflow(product, (uint64_t)shape[i], &product))
+            return false;
     return product == elems;
 }
 
@@ -89,13 +90,14 @@ static bool all_differ(const char **text, uint32_t n)
     return true;
 }
 
-/* -- regions and state ----------------------------------------------------------------------------- */
+/* -- regions and state ------------------------------------------------------------------------- */
 
 static dfm_status check_region(verifier *v, uint32_t i)
 {
     const plan *p = v->p;
     const plan_region *r = &p->regions[i];
-    PLAN_RULE(r->kind >= PLAN_REGION_ARENA && r->kind <= PLAN_REGION_CONST, "REGN", i, "unknown kind");
+    PLAN_RULE(r->kind >= PLAN_REGION_ARENA && r->kind <= PLAN_REGION_CONST, "REGN", i,
+              "unknown kind");
     PLAN_RULE(r->bytes >> MAX_REGION_LOG2 == 0, "REGN", i, "it is larger than 64 TiB");
     if (r->kind == PLAN_REGION_STATE) {
         PLAN_RULE(r->state < p->n_states, "REGN", i, "its state does not exist");
@@ -138,8 +140,8 @@ static dfm_status check_regions(verifier *v)
         if (x->flat != y->flat) continue;
         uint64_t at = (uint64_t)(y - p->regions);
         PLAN_RULE(x->state != y->state, "REGN", at, "state and flat occur twice");
-        PLAN_RULE(x->bytes / dfm_dtype_bytes(x->dtype) == y->bytes / dfm_dtype_bytes(y->dtype), "REGN",
-                  at, "buffers of one flat have different lengths");
+        PLAN_RULE(x->bytes / dfm_dtype_bytes(x->dtype) == y->bytes / dfm_dtype_bytes(y->dtype),
+                  "REGN", at, "buffers of one flat have different lengths");
     }
     const char **names = dfm_new_n(v->a, const char *, p->n_states + 1);
     for (uint32_t i = 0; i < p->n_states; i++) {
@@ -152,7 +154,7 @@ static dfm_status check_regions(verifier *v)
     return DFM_OK;
 }
 
-/* -- parameters, inputs, outputs ---------------------------------------------------------------- */
+/* -- parameters, inputs, outputs --------------------------------------------------------------- */
 
 static const plan_region *weights_of(const plan *p, uint32_t flat)
 {
@@ -176,7 +178,8 @@ static dfm_status check_params(const verifier *v)
         PLAN_RULE(plan_name_ok(p, q->published) && plan_name_ok(p, q->path), "PARM", i,
                   "its names do not exist");
         const plan_region *r = weights_of(p, q->flat);
-        PLAN_RULE(r && r->dtype == q->dtype, "PARM", i, "its buffer does not exist or has another type");
+        PLAN_RULE(r && r->dtype == q->dtype, "PARM", i,
+                  "its buffer does not exist or has another type");
         uint64_t end, elems = r->bytes / dfm_dtype_bytes(r->dtype);
         PLAN_RULE(!__builtin_add_overflow(q->offset, q->elems, &end) && end <= elems, "PARM", i,
                   "it lies outside its buffer");
@@ -208,7 +211,8 @@ static dfm_status check_io(const verifier *v, uint32_t i)
                   "a dim's name does not exist");
     uint32_t role = io->flags & (PLAN_IO_FORMAL | PLAN_IO_DATA | PLAN_IO_DRAW | PLAN_IO_OUTPUT);
     PLAN_RULE(!(io->flags & ~31u) && role && !(role & (role - 1)), "INOU", i, "unknown flags");
-    PLAN_RULE(!(io->flags & PLAN_IO_BATCH) || io->rank > 0, "INOU", i, "a scalar counts no samples");
+    PLAN_RULE(!(io->flags & PLAN_IO_BATCH) || io->rank > 0, "INOU", i,
+              "a scalar counts no samples");
     PLAN_RULE(v->arena != UINT32_MAX && io->offset % size == 0 &&
                   !__builtin_add_overflow(io->offset, io->bytes, &end) &&
                   end <= p->regions[v->arena].bytes,

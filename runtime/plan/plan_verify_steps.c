@@ -14,7 +14,7 @@ typedef struct program_check {
     uint32_t open[PLAN_MAX_LOOPS];           /* loop steps */
 } program_check;
 
-/* -- operands -------------------------------------------------------------------------------------- */
+/* -- operands ---------------------------------------------------------------------------------- */
 
 static uint64_t region_bytes(const verifier *v, const program_check *c, uint32_t region)
 {
@@ -46,19 +46,19 @@ static dfm_status check_operand(const verifier *v, const program_check *c, uint6
                   "OPND", i, "its loop strides overflow");
     }
     uint64_t size = region_bytes(v, c, o->region), end;
-    PLAN_RULE(size <= INT64_MAX && o->offset <= size && (uint64_t)-(uint64_t)lo <= o->offset, "OPND", i,
-              "it begins outside its region");
+    PLAN_RULE(size <= INT64_MAX && o->offset <= size && (uint64_t) - (uint64_t)lo <= o->offset,
+              "OPND", i, "it begins outside its region");
     PLAN_RULE(!__builtin_add_overflow(o->offset, o->span, &end) &&
                   !__builtin_add_overflow(end, (uint64_t)hi, &end) && end <= size,
               "OPND", i, "it ends outside its region");
     return DFM_OK;
 }
 
-/* -- steps ------------------------------------------------------------------------------------------ */
+/* -- steps ------------------------------------------------------------------------------------- */
 
 /* Bytes from an operand's start that a product touches; false if that overflows. */
-static bool gemm_reach(const plan_gemm *g, const int64_t s[4], int64_t rows, int64_t cols, uint32_t d,
-                       uint64_t *out)
+static bool gemm_reach(const plan_gemm *g, const int64_t s[4], int64_t rows, int64_t cols,
+                       uint32_t d, uint64_t *out)
 {
     const int64_t extent[4] = {g->batch[0], g->batch[1], rows, cols};
     uint64_t last = 0, part;
@@ -103,7 +103,8 @@ static dfm_status check_gemm_step(const verifier *v, const plan_step *s, uint64_
     return DFM_OK;
 }
 
-static dfm_status check_work(const verifier *v, const program_check *c, const plan_step *s, uint64_t i)
+static dfm_status check_work(const verifier *v, const program_check *c, const plan_step *s,
+                             uint64_t i)
 {
     const plan *p = v->p;
     for (uint32_t k = 0; k < s->n_operands; k++)
@@ -135,13 +136,16 @@ static dfm_status check_step(const verifier *v, program_check *c, uint64_t i)
     PLAN_RULE(plan_str_ok(p, s->replaces) && plan_str_ok(p, s->where) && plan_str_ok(p, s->name) &&
                   !s->zero,
               "STEP", i, "a text does not exist");
-    PLAN_RULE(s->first_operand <= p->n_operands && s->n_operands <= p->n_operands - s->first_operand,
+    PLAN_RULE(s->first_operand <= p->n_operands &&
+                  s->n_operands <= p->n_operands - s->first_operand,
               "STEP", i, "its operands do not exist");
     if (s->kind == PLAN_STEP_LOOP) {
         PLAN_RULE(c->depth < PLAN_MAX_LOOPS, "STEP", i, "loops are nested too deeply");
-        PLAN_RULE(!s->n_operands && !s->item && !s->replaces && s->depth == c->depth && s->reverse <= 1,
+        PLAN_RULE(!s->n_operands && !s->item && !s->replaces && s->depth == c->depth &&
+                      s->reverse <= 1,
                   "STEP", i, "a loop's depth or direction is wrong");
-        PLAN_RULE(s->value >= 1 && s->value <= MAX_TRIPS, "STEP", i, "a loop's trip count is wrong");
+        PLAN_RULE(s->value >= 1 && s->value <= MAX_TRIPS, "STEP", i,
+                  "a loop's trip count is wrong");
         c->open[c->depth++] = (uint32_t)i;
         return DFM_OK;
     }
@@ -157,7 +161,7 @@ static dfm_status check_step(const verifier *v, program_check *c, uint64_t i)
     return check_work(v, c, s, i);
 }
 
-/* -- programs ----------------------------------------------------------------------------------- */
+/* -- programs ---------------------------------------------------------------------------------- */
 
 static bool cost_ok(double x) { return isfinite(x) && x >= 0; }
 
@@ -175,8 +179,9 @@ static dfm_status check_program_io(const verifier *v, const plan_program *g, uin
         PLAN_RULE(io->offset + io->bytes <= g->arena_bytes, "PROG", i,
                   "an input or output lies outside its arena");
         for (uint32_t j = g->first_io; j < k; j++)
-            PLAN_RULE(p->io[j].name != io->name || (p->io[j].flags & PLAN_IO_OUTPUT) !=
-                      (io->flags & PLAN_IO_OUTPUT), "PROG", i, "two inputs or outputs have one name");
+            PLAN_RULE(p->io[j].name != io->name ||
+                          (p->io[j].flags & PLAN_IO_OUTPUT) != (io->flags & PLAN_IO_OUTPUT),
+                      "PROG", i, "two inputs or outputs have one name");
         outputs = outputs || output;
     }
     return DFM_OK;
@@ -193,11 +198,12 @@ static dfm_status check_program(const verifier *v, uint32_t i, uint32_t *next_st
     PLAN_RULE(g->first_step == *next_step && g->n_steps <= p->n_steps - g->first_step, "PROG", i,
               "its steps do not follow those before");
     *next_step += g->n_steps;
-    PLAN_RULE(g->first_scalar <= p->n_scalars && g->n_scalars <= p->n_scalars - g->first_scalar, "PROG",
-              i, "its scalars do not exist");
+    PLAN_RULE(g->first_scalar <= p->n_scalars && g->n_scalars <= p->n_scalars - g->first_scalar,
+              "PROG", i, "its scalars do not exist");
     PLAN_RULE(!g->zero[0] && !g->zero[1] && cost_ok(g->flops) && cost_ok(g->bytes), "PROG", i,
               "reserved values or costs are wrong");
-    PLAN_RULE(v->arena == UINT32_MAX ? !g->arena_bytes : g->arena_bytes <= p->regions[v->arena].bytes,
+    PLAN_RULE(v->arena == UINT32_MAX ? !g->arena_bytes
+                                     : g->arena_bytes <= p->regions[v->arena].bytes,
               "PROG", i, "its arena is larger than the plan's");
     DFM_TRY(check_program_io(v, g, i));
     program_check c = {.prog = g};
@@ -231,7 +237,8 @@ dfm_status plan_verify_steps(const verifier *v)
     }
     for (uint32_t i = 0; i < p->n_gemms; i++) {
         const plan_gemm *g = &p->gemms[i];
-        PLAN_RULE(product_type(g->da) && product_type(g->db) && product_type(g->dc) && g->has_bias <= 1,
+        PLAN_RULE(product_type(g->da) && product_type(g->db) && product_type(g->dc) &&
+                      g->has_bias <= 1,
                   "GEMM", i, "element types must be f32 or bf16");
     }
     for (uint32_t i = 0; i < p->n_scalars; i++)

@@ -1,4 +1,5 @@
-/* plan_write.c - a plan in memory to the bytes of a container; the same plan gives the same bytes. */
+/* plan_write.c - a plan in memory to the bytes of a container; the same plan gives the same bytes.
+ */
 #include "runtime/plan/plan_impl.h"
 
 #include <stddef.h>

@@ -115,7 +115,7 @@ static void draws_are_replaced(void **state)
     rt_close(r);
 }
 
-/* -- training ------------------------------------------------------------------------------------- */
+/* -- training ---------------------------------------------------------------------------------- */
 
 typedef struct feed { const float *x; uint32_t first; } feed;
 
@@ -168,7 +168,8 @@ static void training_fits(void **state)
     feed d = {.x = x};
     rt_step_result v = {0};
     for (uint64_t i = 0; i < 200; i++) {
-        rt_step_args args = {.seed = 1, .step = i, .parts = 1, .batch = 2, .fetch = fetch, .user = &d};
+        rt_step_args args = {
+            .seed = 1, .step = i, .parts = 1, .batch = 2, .fetch = fetch, .user = &d};
         RT_OK(f, rt_train_step(r, &args, &v, &f->err));
     }
     read_w(r, 0, w);
@@ -197,7 +198,7 @@ static void nan_stops_the_update(void **state)
     rt_close(r);
 }
 
-/* -- weights ---------------------------------------------------------------------------------------- */
+/* -- weights ----------------------------------------------------------------------------------- */
 
 typedef struct put { const char *name; dfm_dtype dtype; uint32_t rank; uint64_t shape[4]; } put;
 
@@ -250,7 +251,7 @@ static void weights_load_by_name(void **state)
     rt_close(r);
 }
 
-/* -- devices ---------------------------------------------------------------------------------------- */
+/* -- devices ----------------------------------------------------------------------------------- */
 
 static void null_counts(void **state)
 {
@@ -297,7 +298,8 @@ static void exposed_plans_are_refused(void **state)
     rt *r;
     RT_OK(f, toy_plan_write(path, f->folder, &cpu, &f->err));
     assert_int_equal(chmod(path, 0666), 0);
-    RT_FAILS(f, rt_open(path, &plain, &r, &f->err), DFM_BAD_DATA, "its file can be written by everybody");
+    RT_FAILS(f, rt_open(path, &plain, &r, &f->err), DFM_BAD_DATA,
+             "its file can be written by everybody");
     RT_OK(f, rt_open(path, &trust, &r, &f->err));
     rt_close(r);
     assert_int_equal(chmod(path, 0644), 0);

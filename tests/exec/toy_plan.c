@@ -207,19 +207,47 @@ static dfm_status write_plan(builder *b, const char *path, const char *folder, d
                                    .flops = 10};
     }
     /* out[b, n] = sum_k x[b, k] w[n, k] */
-    plan_gemm gemm = {.batch = {1, 1}, .m = 2, .n = 4, .k = 4, .sa = {0, 0, 4, 1}, .sb = {0, 0, 1, 4},
-                      .sc = {0, 0, 4, 1}, .da = DFM_F32, .db = DFM_F32, .dc = DFM_F32};
+    plan_gemm gemm = {.batch = {1, 1},
+                      .m = 2,
+                      .n = 4,
+                      .k = 4,
+                      .sa = {0, 0, 4, 1},
+                      .sb = {0, 0, 1, 4},
+                      .sc = {0, 0, 4, 1},
+                      .da = DFM_F32,
+                      .db = DFM_F32,
+                      .dc = DFM_F32};
     char *code;
     size_t n_code;
     DFM_TRY(compile(b, folder, &code, &n_code, err));
     const char *meta = meta_text(b);
-    plan p = {.flags = PLAN_HAS_HOST_CODE, .meta = meta, .n_meta = strlen(meta), .regions = regions,
-              .n_regions = N_REGIONS, .states = state, .n_states = 5, .params = params, .n_params = 3,
-              .io = b->io.p, .n_io = b->io.n, .programs = b->programs.p, .n_programs = b->programs.n,
-              .scalars = scalars, .n_scalars = 3, .steps = b->steps.p, .n_steps = b->steps.n,
-              .operands = b->operands.p, .n_operands = b->operands.n, .gemms = &gemm, .n_gemms = 1,
-              .kernels = kernels, .n_kernels = N_KERNELS, .consts = pos, .n_consts = sizeof pos,
-              .code = code, .n_code = n_code};
+    plan p = {.flags = PLAN_HAS_HOST_CODE,
+              .meta = meta,
+              .n_meta = strlen(meta),
+              .regions = regions,
+              .n_regions = N_REGIONS,
+              .states = state,
+              .n_states = 5,
+              .params = params,
+              .n_params = 3,
+              .io = b->io.p,
+              .n_io = b->io.n,
+              .programs = b->programs.p,
+              .n_programs = b->programs.n,
+              .scalars = scalars,
+              .n_scalars = 3,
+              .steps = b->steps.p,
+              .n_steps = b->steps.n,
+              .operands = b->operands.p,
+              .n_operands = b->operands.n,
+              .gemms = &gemm,
+              .n_gemms = 1,
+              .kernels = kernels,
+              .n_kernels = N_KERNELS,
+              .consts = pos,
+              .n_consts = sizeof pos,
+              .code = code,
+              .n_code = n_code};
     p.strs = plan_pool_bytes(b->pool, &p.n_strs);
     DFM_TRY(plan_verify(&p, err));
     return plan_save(&p, path, err);

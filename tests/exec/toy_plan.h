@@ -16,7 +16,7 @@
 
 typedef struct toy_options {
     const char *target;                      /* "cpu", "null" */
-    const char *flag;                        /* a processor flag that the plan asks for; NULL: none */
+    const char *flag; /* a processor flag that the plan asks for; NULL: none */
     const char *data;                        /* default data; NULL: none */
     const char *symbol;                      /* of the first kernel, if not the right one */
     bool nan_at_3;                           /* step.grad makes NaN in step 3 */

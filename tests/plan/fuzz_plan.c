@@ -19,7 +19,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argc, (void)argv;
     static sample_plan s;
     sample_plan_make(&s);
-    if (dfm_is_folder("corpus")) return plan_save(&s.p, "corpus/sample.plan", NULL) == DFM_OK ? 0 : 1;
+    if (dfm_is_folder("corpus"))
+        return plan_save(&s.p, "corpus/sample.plan", NULL) == DFM_OK ? 0 : 1;
     return 0;
 }
 

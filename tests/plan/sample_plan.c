@@ -18,7 +18,8 @@ static void make_memory(sample_plan *s)
     s->regions[0] = (plan_region){.kind = PLAN_REGION_ARENA, .bytes = 1024};
     s->regions[1] = (plan_region){.kind = PLAN_REGION_CONST, .bytes = sizeof s->consts};
     s->regions[2] = (plan_region){.kind = PLAN_REGION_STATE, .dtype = DFM_F32, .bytes = 128};
-    s->regions[3] = (plan_region){.kind = PLAN_REGION_STATE, .dtype = DFM_F32, .bytes = 128, .state = 1};
+    s->regions[3] =
+        (plan_region){.kind = PLAN_REGION_STATE, .dtype = DFM_F32, .bytes = 128, .state = 1};
     s->states[0] = (plan_state){.name = text(s, "w"), .saved = 1};
     s->states[1] = (plan_state){.name = text(s, "g")};
     s->params[0] = (plan_param){.published = text(s, "a.weight"), .path = text(s, "a.weight"),

@@ -130,7 +130,8 @@ CASE(operand_no_loop, s->operands[2].loop_stride[0] = 4)
 CASE(operand_other_loop, s->operands[8].loop_stride[1] = 4)
 CASE(operand_moves_out, s->operands[8].loop_stride[0] = 1024 - 256 - 15)
 CASE(operand_moves_before, s->operands[9].loop_stride[0] = -209)
-CASE(operand_stride_overflow, (s->steps[3].value = 1 << 20, s->operands[8].loop_stride[0] = INT64_MAX))
+CASE(operand_stride_overflow,
+     (s->steps[3].value = 1 << 20, s->operands[8].loop_stride[0] = INT64_MAX))
 CASE(operand_stride_min, s->operands[8].loop_stride[0] = INT64_MIN)
 /* GEMM, KIDX */
 CASE(gemm_type, s->gemms[0].da = DFM_I32)
