@@ -53,49 +53,49 @@ static void exact_messages(void **state)
     rt_fixture *f = *state;
     static const struct { const char *text, *message; } t[] = {
         {"train:\n  stpes: 3\n",
-         "run.yaml:2:3: error: unknown key 'train.stpes'\n  help: did you mean 'train.steps'?"},
+         "run.yaml:2:3: unknown key 'train.stpes'\n  help: did you mean 'train.steps'?"},
         {"steps: 3\n",
-         "run.yaml:1:1: error: unknown key 'steps'\n  help: did you mean 'train.steps'?"},
-        {"qwertyuiop: 3\n", "run.yaml:1:1: error: unknown key 'qwertyuiop'\n"
+         "run.yaml:1:1: unknown key 'steps'\n  help: did you mean 'train.steps'?"},
+        {"qwertyuiop: 3\n", "run.yaml:1:1: unknown key 'qwertyuiop'\n"
                             "  help: dfm-rt help config lists all keys"},
-        {"train:\n  steps: many\n", "run.yaml:2:10: error: 'train.steps' must be a whole number, "
+        {"train:\n  steps: many\n", "run.yaml:2:10: 'train.steps' must be a whole number, "
                                     "1 to 99999999, not 'many'"},
-        {"train: {steps: 0}", "run.yaml:1:16: error: 'train.steps' must be a whole number, 1 to "
+        {"train: {steps: 0}", "run.yaml:1:16: 'train.steps' must be a whole number, 1 to "
                               "99999999, not '0'"},
-        {"train: {seed: -1}", "run.yaml:1:15: error: 'train.seed' must be a whole number, at least "
+        {"train: {seed: -1}", "run.yaml:1:15: 'train.seed' must be a whole number, at least "
                               "0, not '-1'"},
-        {"train: {seed: 9223372036854775808}", "run.yaml:1:15: error: 'train.seed' must be a whole "
+        {"train: {seed: 9223372036854775808}", "run.yaml:1:15: 'train.seed' must be a whole "
                                                "number, at least 0, not '9223372036854775808'"},
-        {"train: {steps: 1.5}", "run.yaml:1:16: error: 'train.steps' must be a whole number, 1 to "
+        {"train: {steps: 1.5}", "run.yaml:1:16: 'train.steps' must be a whole number, 1 to "
                                 "99999999, not '1.5'"},
-        {"train: {lr: fast}", "run.yaml:1:13: error: 'train.lr' must be a number, 0 to 1e+06, not "
+        {"train: {lr: fast}", "run.yaml:1:13: 'train.lr' must be a number, 0 to 1e+06, not "
                               "'fast'"},
-        {"train: {lr: .inf}", "run.yaml:1:13: error: 'train.lr' must be a number, 0 to 1e+06, not "
+        {"train: {lr: .inf}", "run.yaml:1:13: 'train.lr' must be a number, 0 to 1e+06, not "
                               "'.inf'"},
-        {"train: {resume: 1}", "run.yaml:1:17: error: 'train.resume' must be true or false, not '1'"},
-        {"train: {steps: ~}", "run.yaml:1:16: error: 'train.steps' needs a value"},
-        {"train: {steps: [1, 2]}", "run.yaml:1:16: error: lists are not allowed here"},
-        {"train: {steps: 1, steps: 2}", "run.yaml:1:19: error: 'steps' is given twice"},
-        {"train: {steps: 1}\ntrain.steps: 2", "run.yaml:2:1: error: 'train.steps' is given twice"},
-        {"train: {steps: 1}\ntrain: {seed: 2}", "run.yaml:2:1: error: 'train' is given twice"},
-        {"train: {steps: !!int 3}", "run.yaml:1:16: error: tags are not allowed"},
-        {"train: !python/object {steps: 3}", "run.yaml:1:8: error: tags are not allowed"},
-        {"[1]: 2", "run.yaml:1:1: error: a key must be text"},
-        {"- 1", "run.yaml:1:1: error: it must be a map of keys and values"},
-        {"train: {steps: 1}\n---\nrun: {threads: 1}\n", "run.yaml:2:1: error: a second document "
+        {"train: {resume: 1}", "run.yaml:1:17: 'train.resume' must be true or false, not '1'"},
+        {"train: {steps: ~}", "run.yaml:1:16: 'train.steps' needs a value"},
+        {"train: {steps: [1, 2]}", "run.yaml:1:16: lists are not allowed here"},
+        {"train: {steps: 1, steps: 2}", "run.yaml:1:19: 'steps' is given twice"},
+        {"train: {steps: 1}\ntrain.steps: 2", "run.yaml:2:1: 'train.steps' is given twice"},
+        {"train: {steps: 1}\ntrain: {seed: 2}", "run.yaml:2:1: 'train' is given twice"},
+        {"train: {steps: !!int 3}", "run.yaml:1:16: tags are not allowed"},
+        {"train: !python/object {steps: 3}", "run.yaml:1:8: tags are not allowed"},
+        {"[1]: 2", "run.yaml:1:1: a key must be text"},
+        {"- 1", "run.yaml:1:1: it must be a map of keys and values"},
+        {"train: {steps: 1}\n---\nrun: {threads: 1}\n", "run.yaml:2:1: a second document "
                                                        "starts here"},
-        {"train: {steps: 1", "run.yaml:2:1: error: did not find expected ',' or '}'"},
-        {"run: {name: \"a\\0b\"}", "run.yaml:1:13: error: it holds a NUL"},
-        {"run: {name: \"a\\nb\"}", "run.yaml:1:13: error: 'run.name' must be UTF-8 text without "
+        {"train: {steps: 1", "run.yaml:2:1: did not find expected ',' or '}'"},
+        {"run: {name: \"a\\0b\"}", "run.yaml:1:13: it holds a NUL"},
+        {"run: {name: \"a\\nb\"}", "run.yaml:1:13: 'run.name' must be UTF-8 text without "
                                    "control characters, not '?'"},
-        {"run: {name: \"a\\Lb\"}", "run.yaml:1:13: error: 'run.name' must be UTF-8 text without "
+        {"run: {name: \"a\\Lb\"}", "run.yaml:1:13: 'run.name' must be UTF-8 text without "
                                   "control characters, not '?'"},
-        {"\"\\e[2J\": 1", "run.yaml:1:1: error: a key has control characters"},
-        {"train: 3", "run.yaml:1:1: error: unknown key 'train'\n"
+        {"\"\\e[2J\": 1", "run.yaml:1:1: a key has control characters"},
+        {"train: 3", "run.yaml:1:1: unknown key 'train'\n"
                      "  help: dfm-rt help config lists all keys"},
-        {"train: *none", "run.yaml:1:8: error: found undefined alias"},
-        {"a: &a {b: *a}", "run.yaml:1:4: error: it nests deeper than 64"},
-        {"run: {name: \"\xff\"}", "run.yaml: error: byte 13: invalid leading UTF-8 octet"},
+        {"train: *none", "run.yaml:1:8: found undefined alias"},
+        {"a: &a {b: *a}", "run.yaml:1:4: it nests deeper than 64"},
+        {"run: {name: \"\xff\"}", "run.yaml: byte 13: invalid leading UTF-8 octet"},
     };
     for (size_t i = 0; i < DFM_LEN(t); i++) {
         cfg c;
@@ -118,17 +118,17 @@ static void overrides(void **state)
     assert_string_equal(c.data_path, "a=b");
     assert_false(c.is_set[CFG_run_name]);
     static const struct { const char *text, *message; } t[] = {
-        {"train.step=7", "override 'train.step=7': error: unknown key 'train.step'\n"
+        {"train.step=7", "override 'train.step=7': unknown key 'train.step'\n"
                          "  help: did you mean 'train.steps'?"},
-        {"train.steps", "override 'train.steps': error: it is not of the form key=value\n"
+        {"train.steps", "override 'train.steps': it is not of the form key=value\n"
                         "  help: for example train.steps=1000"},
-        {"=3", "override '=3': error: it is not of the form key=value\n"
+        {"=3", "override '=3': it is not of the form key=value\n"
                "  help: for example train.steps=1000"},
-        {"train.steps=-3", "override 'train.steps=-3': error: 'train.steps' must be a whole number, "
+        {"train.steps=-3", "override 'train.steps=-3': 'train.steps' must be a whole number, "
                            "1 to 99999999, not '-3'"},
-        {"data.mock=maybe", "override 'data.mock=maybe': error: 'data.mock' must be true or false, "
+        {"data.mock=maybe", "override 'data.mock=maybe': 'data.mock' must be true or false, "
                             "not 'maybe'"},
-        {"train.steps=", "override 'train.steps=': error: 'train.steps' needs a value"},
+        {"train.steps=", "override 'train.steps=': 'train.steps' needs a value"},
     };
     for (size_t i = 0; i < DFM_LEN(t); i++) {
         assert_int_equal(cfg_override(&c, t[i].text, &f->err), DFM_BAD_CONFIG);
