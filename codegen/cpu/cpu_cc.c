@@ -108,7 +108,10 @@ static dfm_status finish(work *w, pid_t pid, const char *what, const char *log, 
         dfm_help(err, "install gcc, or name another with --cc");
         return DFM_UNAVAILABLE;
     }
-    return dfm_fail(err, DFM_INTERNAL, "the host compiler failed on %s:\n%.1500s", what, text);
+    /* It works and its disk is not full: then our code is wrong. */
+    bool ours = w->version && WIFEXITED(status) && !strstr(text, strerror(ENOSPC));
+    return dfm_fail(err, ours ? DFM_INTERNAL : DFM_UNAVAILABLE,
+                    "the host compiler '%s' failed on %s:\n%.1500s", w->opt->cc, what, text);
 }
 
 static void set_flags(work *w, const char *arch)
