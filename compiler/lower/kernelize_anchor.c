@@ -247,10 +247,10 @@ static void arrange(kz_frame *f, product *p, bool dense_f32)
     bool c_ok = is_matrix(z, &p->c, p->m.x, p->m.n, p->n.y, p->n.n) &&
                 has_strides(&p->c, &p->batch) && !(dense_f32 && p->c.dtype != DFM_F32);
     if (!c_ok) p->c = dense_result(f, dense_f32 ? DFM_F32 : p->c.dtype, p);
-    if (xt != p->x.dtype || !is_matrix(z, &p->x, p->m.x, p->m.n, p->k.x, p->k.n) ||
+    if (dense_f32 || xt != p->x.dtype || !is_matrix(z, &p->x, p->m.x, p->m.n, p->k.x, p->k.n) ||
         !has_strides(&p->x, &p->batch))
         p->x = rearranged(f, &p->x, xt, p, p->m.x, p->m.n, p->k.x, p->k.n);
-    if (yt != p->y.dtype || !is_matrix(z, &p->y, p->k.y, p->k.n, p->n.y, p->n.n) ||
+    if (dense_f32 || yt != p->y.dtype || !is_matrix(z, &p->y, p->k.y, p->k.n, p->n.y, p->n.n) ||
         !has_strides(&p->y, &p->batch))
         p->y = rearranged(f, &p->y, yt, p, p->n.y, p->n.n, p->k.y, p->k.n);
     if (batch_split(z, p) >= 0) return;
@@ -262,15 +262,14 @@ static void arrange(kz_frame *f, product *p, bool dense_f32)
 static void emit_product(kz_frame *f, ir_val v, product *p)
 {
     kz *z = f->z;
-    kir_arg dest = p->c, x = p->x, y = p->y;
+    const product given = *p;
+    const kir_arg dest = p->c;
     arrange(f, p, false);
     kir_gemm g = make_gemm(z, p);
     if (z->lim->gemm_takes && !z->lim->gemm_takes(&g)) {
-        kz_note(z, kz_loc(f, v), "'%s': the target takes no such product: operands become f32",
+        kz_note(z, kz_loc(f, v), "'%s': the target takes no such product: operands become dense f32",
                 kz_name(f, v));
-        p->x = x;
-        p->y = y;
-        p->c = dest;
+        *p = given;
         arrange(f, p, true);
         g = make_gemm(z, p);
     }
