@@ -387,9 +387,14 @@ static void draw_text(emitter *em, const kir_inst *in, const kir_section *here)
         OUT("), ");
     } else
         OUT("0u, ");
-    for (uint32_t j = 0; j < in->n_iters; j++) OUT("dfm_draw_loop(");
-    OUT("0u");
-    for (uint32_t j = 0; j < in->n_iters; j++) OUT(", (uint32_t)x->iter[%u])", j);
+    if (in->ref[2].i) {
+        OUT("(uint32_t)");
+        ref_text(em, in->ref[2], here);
+    } else {
+        for (uint32_t j = 0; j < in->n_iters; j++) OUT("dfm_draw_loop(");
+        OUT("0u");
+        for (uint32_t j = 0; j < in->n_iters; j++) OUT(", (uint32_t)x->iter[%u])", j);
+    }
     OUT(", (uint32_t)");
     ref_text(em, in->ref[0], here);
     if (r->dist == IR_RANDINT) OUT(", %" PRId64 ", %" PRId64, r->lo, r->hi);

@@ -104,7 +104,8 @@ typedef struct kir_inst {
     uint32_t n_conds;
     const ir_cond *guard;                    /* LOAD, STORE */
     const ir_random *random;                 /* RANDOM */
-    uint32_t n_iters;                        /* RANDOM: counters of loops 0..n_iters-1 are keys */
+    uint32_t n_iters;                        /* RANDOM without ref 2: counters of loops
+                                                0..n_iters-1 make the loop number (philox.h) */
     dfm_name name;                           /* SCALAR: its name; else for readers */
     dfm_loc loc;
 } kir_inst;

@@ -157,6 +157,7 @@ static value draw(const machine *x, const kir_inst *i, const value *a)
     uint32_t loop = 0, sample = i->ref[1].i ? (uint32_t)(a[1].i + env->first_sample) : 0;
     for (uint32_t k = 0; k < i->n_iters; k++)
         loop = dfm_draw_loop(loop, (uint32_t)x->r->iter[k]);
+    if (i->ref[2].i) loop = (uint32_t)a[2].i;
     uint32_t step = (uint32_t)env->step, e = (uint32_t)a[0].i;
     uint64_t stream = i->random->stream;
     if (i->random->dist == IR_UNIFORM)

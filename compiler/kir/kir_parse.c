@@ -393,6 +393,10 @@ static void draw(parser *p, kir_inst *i)
     expect_word(p, "iters");
     i->n_iters = u32(p);
     i->random = r;
+    if (!accept_word(p, "loop")) return;
+    if (p->kind != T_REF) fail(p, "expected an instruction");
+    else i->ref[2].i = (uint32_t)strtoul(p->text, NULL, 10);
+    next(p);
 }
 
 static void inst(parser *p, kir_kernel *k)

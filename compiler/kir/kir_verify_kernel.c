@@ -274,7 +274,8 @@ static bool types_ok(const kernel_checker *x, const kir_inst *i)
     case KIR_CONVERT: return true;
     case KIR_ROUND: return t[0] == DFM_F32 && i->dtype == DFM_F32;
     case KIR_RANDOM:
-        return t[0] == DFM_I32 && (!t[1] || t[1] == DFM_I32) && i->random &&
+        return t[0] == DFM_I32 && (!t[1] || t[1] == DFM_I32) && (!t[2] || t[2] == DFM_I32) &&
+               i->random &&
                (i->random->dist == IR_RANDINT ? i->dtype == DFM_I32 && i->random->lo < i->random->hi
                                               : i->dtype == DFM_F32);
     case KIR_REDUCE: return reduce_types_ok(i, t[0]);
@@ -295,7 +296,7 @@ static dfm_status check_inst(kernel_checker *x, uint32_t at)
              "%%%" PRIu32 " has no function", at);
     uint32_t want = i->op == KIR_FN ? ir_fn_arity(i->fn) : kir_op_refs(i->op);
     for (uint32_t r = 0; r < 3; r++) {
-        bool optional = i->op == KIR_RANDOM && r == 1;
+        bool optional = i->op == KIR_RANDOM && r > 0;
         KIR_RULE(c, (i->ref[r].i != 0) == (r < want) || (optional && !i->ref[r].i), 6,
                  "%%%" PRIu32 " has a wrong number of operands", at);
         if (!i->ref[r].i) continue;

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "runtime/base/philox.h"
+
 /* -- instructions ------------------------------------------------------------------------------ */
 
 static bool is_const_level(kir_op op)
@@ -414,6 +416,32 @@ static kir_ref pull_dot(kz_kernel *b, kz_val x)
                                      .ref = {p}});
 }
 
+/* Are the loop counters of a draw those of the enclosing loops, from the outermost on? */
+static bool counts_outer_loops(kz_val x)
+{
+    const ir_op *op = kz_op(x);
+    for (uint32_t k = 0; k < op->n_args; k++) {
+        kz_val it = kz_resolve(x.f, op->args[k]);
+        const ir_op *in = kz_op(it);
+        bool counter = in->kind == IR_INPUT && in->at->input.role == IR_ROLE_BODY
+                    && in->at->input.index == 0 && !kz_slot_of(it)->placed;
+        if (!counter || it.f->depth != k + 1) return false;
+    }
+    return true;
+}
+
+static kir_ref loop_number(kz_kernel *b, kz_val x)
+{
+    const ir_op *op = kz_op(x);
+    kir_ref none = {0}, n = kz_pull(b, (kz_val){x.f, op->args[0]}, NULL, 0);
+    kir_ref stride = constant(b, DFM_I32, (double)dfm_draw_loop(1, 0));
+    for (uint32_t k = 1; k < op->n_args; k++) {
+        n = fn(b, IR_FN_MUL, DFM_I32, n, stride, none);
+        n = fn(b, IR_FN_ADD, DFM_I32, n, kz_pull(b, (kz_val){x.f, op->args[k]}, NULL, 0), none);
+    }
+    return n;
+}
+
 /* Element: row-major over the dims without the sample dim. */
 static kir_ref pull_random(kz_kernel *b, kz_val x, const ir_ix *coords)
 {
@@ -421,8 +449,7 @@ static kir_ref pull_random(kz_kernel *b, kz_val x, const ir_ix *coords)
     const ir_random *r = &op->at->random;
     ir_type_info t = *ir_type_of(b->z->m, op->type);
     ir_ix at = ir_ix_const(b->z->m, 0);
-    kir_inst i = {.op = KIR_RANDOM, .dtype = kz_scalar_type(t.dtype), .random = r,
-                  .n_iters = op->n_args};
+    kir_inst i = {.op = KIR_RANDOM, .dtype = kz_scalar_type(t.dtype), .random = r};
     if (r->dist != IR_RANDINT) i.dtype = DFM_F32;
     for (uint32_t k = 0; k < t.rank; k++) {
         if (ir_dim_same(t.dims[k], r->sample)) {
@@ -433,6 +460,8 @@ static kir_ref pull_random(kz_kernel *b, kz_val x, const ir_ix *coords)
         at = ir_ix_add(b->z->m, at, coords[k]);
     }
     i.ref[0] = index_inst(b, at);
+    if (counts_outer_loops(x)) i.n_iters = op->n_args;
+    else i.ref[2] = loop_number(b, x);
     return kz_add_inst(b, i);
 }
 

@@ -59,10 +59,21 @@ static void random_graphs(void **state)
         if (rq->fwd[wanted[k]] < 10) fail_msg("%s is in too few graphs", ir_op_name(wanted[k]));
 }
 
+/* Graphs that were wrong once: a captured view that is no window, draws keyed by an inner loop. */
+static void once_wrong(void **state)
+{
+    static const uint64_t seeds[] = {72, 348, 2123, 6949, 7034, 7103};
+    for (uint32_t i = 0; i < DFM_LEN(seeds); i++) {
+        forward(*state, seeds[i], false);
+        backward(*state, seeds[i]);
+    }
+}
+
 int main(int argc, char **argv)
 {
     request rq = {argc > 1 ? strtoull(argv[1], NULL, 10) : 1,
                   argc > 2 ? strtoull(argv[2], NULL, 10) : GRAPHS, argc > 1, {0}, {0}};
-    const struct CMUnitTest tests[] = {cmocka_unit_test_prestate(random_graphs, &rq)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test_prestate(random_graphs, &rq),
+                                       cmocka_unit_test_prestate(once_wrong, &rq)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
