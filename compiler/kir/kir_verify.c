@@ -101,13 +101,27 @@ void kir_arg_span(const kir_module *m, const kir_arg *a, int64_t *lo, int64_t *h
     }
 }
 
-bool kir_args_overlap(const kir_module *m, const kir_arg *a, const kir_arg *b)
+/* The span of all iterations of the loops around. */
+static void span_of_loops(const kir_checker *c, const kir_arg *a, int64_t *lo, int64_t *hi)
+{
+    kir_arg_span(c->m, a, lo, hi);
+    for (uint32_t l = 0; l < c->depth; l++) {
+        int64_t *end = a->loop_stride[l] < 0 ? lo : hi;
+        *end = kir_sat(c->trips[l] - 1, a->loop_stride[l], *end);
+    }
+}
+
+bool kir_args_overlap(const kir_checker *c, const kir_arg *a, const kir_arg *b)
 {
     if (a->buf.i != b->buf.i) return false;
-    if (memcmp(a->loop_stride, b->loop_stride, sizeof a->loop_stride)) return true;
     int64_t al, ah, bl, bh;
-    kir_arg_span(m, a, &al, &ah);
-    kir_arg_span(m, b, &bl, &bh);
+    if (memcmp(a->loop_stride, b->loop_stride, sizeof a->loop_stride)) {
+        span_of_loops(c, a, &al, &ah);
+        span_of_loops(c, b, &bl, &bh);
+    } else {                                 /* in the same iteration */
+        kir_arg_span(c->m, a, &al, &ah);
+        kir_arg_span(c->m, b, &bl, &bh);
+    }
     return al <= bh && bl <= ah;
 }
 

@@ -32,7 +32,7 @@ dfm_status kir_check_arg(kir_checker *c, const kir_arg *a, const char *what);
 /* Lowest and highest element of the operand's dims, without the loops. */
 void kir_arg_span(const kir_module *m, const kir_arg *a, int64_t *lo, int64_t *hi);
 /* Could they touch the same element (in the same iteration)? */
-bool kir_args_overlap(const kir_module *m, const kir_arg *a, const kir_arg *b);
+bool kir_args_overlap(const kir_checker *c, const kir_arg *a, const kir_arg *b);
 
 dfm_status kir_check_kernel(kir_checker *c, const kir_kernel *k);     /* kir_verify_kernel.c */
 dfm_status kir_check_gemm(kir_checker *c, const kir_gemm *g);         /* kir_verify_nodes.c */

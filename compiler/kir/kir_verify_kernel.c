@@ -351,7 +351,7 @@ static dfm_status check_in_place(kernel_checker *x, uint32_t store)
         const kir_inst *l = &k->insts.p[i];
         if ((l->op != KIR_LOAD && l->op != KIR_STORE) || i == store) continue;
         const kir_arg *b = &k->args.p[l->arg];
-        if (!kir_args_overlap(c->m, a, b)) continue;
+        if (!kir_args_overlap(c, a, b)) continue;
         KIR_RULE(c, l->op == KIR_LOAD, 10, "two stores to the same memory");
         bool same = same_window(a, b) && as_often(x, i, store);
         for (uint32_t d = 0; same && d < a->rank; d++) same = s->coords[d].i == l->coords[d].i;

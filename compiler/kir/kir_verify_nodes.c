@@ -123,7 +123,7 @@ dfm_status kir_check_scatter(kir_checker *c, const kir_scatter *s)
     for (uint32_t k = 0; k < s->updates.rank; k++)
         KIR_RULE(c, has_dim(&s->index, s->updates.dims[k]) || has_dim(&s->out, s->updates.dims[k]),
                  14, "updates have a dim too many");
-    KIR_RULE(c, !kir_args_overlap(c->m, &s->out, &s->updates), 14, "out overlaps updates");
+    KIR_RULE(c, !kir_args_overlap(c, &s->out, &s->updates), 14, "out overlaps updates");
     return DFM_OK;
 }
 
