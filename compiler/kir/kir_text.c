@@ -160,7 +160,8 @@ static void inst(printer *p, const kir_kernel *k, uint32_t at)
     const kir_inst *i = &k->insts.p[at];
     dfm_sb_printf(p->o, "%%%" PRIu32 " = %s %s", at, kir_op_name(i->op), dfm_dtype_name(i->dtype));
     for (uint32_t r = 0; r < kir_op_refs(i->op); r++)
-        if (i->ref[r].i && !(i->op == KIR_RANDOM && r == 2)) dfm_sb_printf(p->o, " %%%" PRIu32, i->ref[r].i);
+        if (i->ref[r].i && !(i->op == KIR_RANDOM && r == 2))
+            dfm_sb_printf(p->o, " %%%" PRIu32, i->ref[r].i);
     switch (i->op) {
     case KIR_CONST: dfm_sb_puts(p->o, " "); dfm_sb_double(p->o, i->value); break;
     case KIR_INDEX: dfm_sb_puts(p->o, " ("); ix(p, i->ix); dfm_sb_puts(p->o, ")"); break;

@@ -267,8 +267,8 @@ static void emit_product(kz_frame *f, ir_val v, product *p)
     arrange(f, p, false);
     kir_gemm g = make_gemm(z, p);
     if (z->lim->gemm_takes && !z->lim->gemm_takes(&g)) {
-        kz_note(z, kz_loc(f, v), "'%s': the target takes no such product: operands become dense f32",
-                kz_name(f, v));
+        kz_note(z, kz_loc(f, v),
+                "'%s': the target takes no such product: operands become dense f32", kz_name(f, v));
         *p = given;
         arrange(f, p, true);
         g = make_gemm(z, p);

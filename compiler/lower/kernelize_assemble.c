@@ -66,7 +66,9 @@ static bool place_piece(const kz_frame *f, const piece *p, const kir_arg *whole,
             e = ir_ix_of(m, e->a);
         }
         bool is_along = e->kind == IX_VAR && ir_dim_same(e->var, p->along);
-        int64_t extent = is_along ? p->hi - p->lo + 1 : e->kind == IX_VAR ? ir_extent(m, e->var) : 0;
+        int64_t extent = is_along            ? p->hi - p->lo + 1
+                         : e->kind == IX_VAR ? ir_extent(m, e->var)
+                                             : 0;
         if (extent != ir_extent(m, s->dims[k]) || shift != (is_along ? -p->lo : 0)) return false;
         a.dims[k] = s->dims[k];
         a.stride[k] = stride_of(whole, e->var);

@@ -134,7 +134,8 @@ kir_arg kz_temp(kz *z, const char *name, ir_type t)
 }
 
 /* The first product that reads v sums over some dims: those innermost and in one piece, so that
- * they are one dim for it, and the others too. False: no wish, or the innermost dim would change. */
+ * they are one dim for it, and the others too. False: no wish, or the innermost dim would change.
+ */
 static bool wanted_order(const ir_module *m, const ir_graph *g, ir_val v, ir_dim *out)
 {
     const ir_type_info *t = ir_type_of(m, ir_type_at(g, v));
@@ -161,7 +162,8 @@ static bool wanted_order(const ir_module *m, const ir_graph *g, ir_val v, ir_dim
 kir_arg kz_temp_for(kz_frame *f, ir_val v)
 {
     ir_module *m = f->z->m;
-    const ir_op *op = ir_op_of(f->g, v), *of = op->kind == IR_GET ? ir_op_of(f->g, op->args[0]) : op;
+    const ir_op *op = ir_op_of(f->g, v),
+                *of = op->kind == IR_GET ? ir_op_of(f->g, op->args[0]) : op;
     ir_type_info t = *ir_type_of(m, op->type);
     ir_dim d[IR_MAX_RANK + 1];
     bool ok;
