@@ -21,4 +21,13 @@ if(TARGET dfmc AND TARGET dfm-rt AND Python3_FOUND)
   # Kernels that one test has compiled serve the others; tests of compilation itself use --no-cache.
   set(cache --cache ${PROJECT_BINARY_DIR}/test-cache)
   system_test(docs LABELS fast)
+  system_test(bad_program LABELS fast ARGS ${cache})
+  system_test(bad_run LABELS fast ARGS ${cache})
+  system_test(bad_plan LABELS fast ARGS ${cache})
+  system_test(resume LABELS numeric ARGS ${cache})
+  system_test(same_bytes LABELS fast ARGS ${cache})
+  system_test(no_model_knowledge LABELS fast ARGS ${cache})
+  system_test(commands LABELS fast ARGS ${cache})
+  set_tests_properties(system_commands PROPERTIES
+    ENVIRONMENT DFM_BUILD_FOLDER=${PROJECT_BINARY_DIR})
 endif()
