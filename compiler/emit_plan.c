@@ -287,6 +287,46 @@ static bool is_data(const emitter *em, dfm_name name)
     return false;
 }
 
+/* Rows of the smallest table that value v of g selects from, also through selects, views and the
+ * bodies of scans; 0 if it selects from none. Bodies nest at most KIR_MAX_LOOPS deep. */
+static int64_t index_bound(const ir_module *m, const ir_graph *g, ir_val v, int depth)
+{
+    bool *same = calloc(g->ops.n, sizeof *same);        /* carries the index's own values */
+    int64_t bound = 0;
+    if (!same) return 0;
+    same[v.i] = true;
+    for (uint32_t i = v.i + 1; i < g->ops.n; i++) {
+        const ir_op *op = &g->ops.p[i];
+        for (uint32_t k = 0; k < op->n_args; k++) {
+            int64_t found = 0;
+            if (!same[op->args[k].i]) continue;
+            if (op->kind == IR_VIEW || (op->kind == IR_MAP && op->at->fn == IR_FN_SELECT && k > 0))
+                same[i] = true;
+            if (op->kind == IR_GATHER && k == 1) found = ir_extent(m, op->at->gather.dim);
+            if (op->kind == IR_SCAN && depth < KIR_MAX_LOOPS) {
+                const ir_graph *body = m->graphs.p[op->at->scan.body];
+                found = index_bound(m, body, body->inputs.p[k + 1], depth + 1);
+            }
+            if (found && (!bound || found < bound)) bound = found;
+        }
+    }
+    free(same);
+    return bound;
+}
+
+/* Integer inputs that choose rows: their values are checked before they are used. */
+static int32_t modulus_of(const emitter *em, dfm_name name)
+{
+    const ir_graph *g = em->ir->graphs.p[em->ir->programs.p[em->program].graph];
+    for (uint32_t i = 0; i < g->inputs.n; i++) {
+        const ir_op *op = ir_op_of(g, g->inputs.p[i]);
+        if (!dfm_name_eq(op->at->input.name, name)) continue;
+        int64_t bound = index_bound(em->ir, g, g->inputs.p[i], 0);
+        return bound <= INT32_MAX ? (int32_t)bound : 0;
+    }
+    return 0;
+}
+
 static void emit_io(emitter *em, const kir_io *io, bool output)
 {
     const kir_buffer *b = &em->k->bufs.p[io->arg.buf.i];
@@ -305,6 +345,7 @@ static void emit_io(emitter *em, const kir_io *io, bool output)
         p.source = text(em, df->source);
         p.pad_dim = df->pad_dim ? text(em, df->pad_dim) : 0;
     }
+    if (!output && t->dtype == DFM_I32) p.modulus = modulus_of(em, io->name);
     dfm_push(em->a, &em->io, p);
 }
 
@@ -419,6 +460,7 @@ static const char *meta_text(emitter *em)
     json_member(&sb, "source", in->source_file);
     json_member(&sb, "data", in->data_path);
     dfm_sb_printf(&sb, ",\n  \"batch\": %lld", (long long)batch);
+    dfm_sb_printf(&sb, ",\n  \"weights_strict\": %d", em->ir->weights_strict);
     json_dims(em, &sb);
     dfm_sb_puts(&sb, "\n}\n");
     return dfm_sb_cstr(&sb);

@@ -5,7 +5,7 @@
  *
  * Programs, on one flat buffer per group of parameters:
  *
- *   step.update       scalars: step. Length of all gradients; changes of gradients in order;
+ *   step.update       scalars: step; lr, which if positive replaces the base rate. Length of all gradients; changes of gradients in order;
  *                     schedules in order; the update; averages of the new weights.
  *                     Outputs `lr` and `grad_norm`.
  *   step.accumulate   scalars: keep, scale. acc = keep > 0 ? acc + g : g; g = acc * scale. Called
@@ -16,7 +16,8 @@
 
 #include <string.h>
 
-enum { MAX_FLATS = IR_STATE_STRIDE, FLAT_ALIGN = 16, MAX_AVERAGES = 8 };
+/* Flat buffers end at a multiple of FLAT_ROUND, so that kernels over them can be cut into equal rows. */
+enum { MAX_FLATS = IR_STATE_STRIDE, FLAT_ALIGN = 16, FLAT_ROUND = 1024, MAX_AVERAGES = 8 };
 
 /* -- what a `use` is -------------------------------------------------------------------------- */
 
@@ -102,6 +103,8 @@ bool sema_assign_flats(sema *s)
     DFM_ASSERT(m->flats.n < MAX_FLATS);
     for (uint32_t i = 0; i < m->flats.n; i++) {
         ir_flat *f = &m->flats.p[i];
+        if (f->n_elems > FLAT_ROUND)
+            f->n_elems = (f->n_elems + FLAT_ROUND - 1) / FLAT_ROUND * FLAT_ROUND;
         const char *name = sema_fmt(s, "P_%s", dfm_name_str(m->names, f->name));
         f->dim = ir_dim_new(m, dfm_intern(m->names, name), (int64_t)f->n_elems, (dfm_loc){0});
     }
@@ -246,7 +249,10 @@ static bool base_rate(update *u)
     if (sema_bad(u->lr)) u->lr = sema_float(f && f->b ? f->b->num.f : 1.0);
     ir_val v = sema_as_val(u->s, u->lr, DFM_F32, r->node->loc);
     if (!v.i) return false;
-    u->lr = sema_tensor(u->s, v);
+    ir_builder *b = sema_at(u->s, r->node->loc);
+    ir_val given = ir_input_new(b, ir_tensor(u->s->m, DFM_F32, NULL, 0), IR_ROLE_SCALAR, 1, "lr");
+    ir_val is_given = ir_map2(b, IR_FN_LT, ir_scalar(b, DFM_F32, 0.0), given);
+    u->lr = sema_tensor(u->s, ir_map3(b, IR_FN_SELECT, is_given, given, v));
     return true;
 }
 

@@ -252,7 +252,8 @@ static dfm_status one_step(trainer *t, bool last, dfm_err *err)
 {
     const cfg *c = &t->x->cfg;
     rt_step_args args = {.seed = t->at.seed, .step = t->at.step, .parts = t->at.parts,
-                         .batch = t->at.batch, .fetch = fetch, .user = t};
+                         .batch = t->at.batch, .fetch = fetch, .user = t,
+                         .lr = t->x->cfg.is_set[CFG_train_lr] ? t->x->cfg.train_lr : 0};
     rt_step_result v;
     double began = met_now();
     DFM_TRY(rt_train_step(t->r, &args, &v, err));
@@ -296,17 +297,24 @@ static void say_what(trainer *t)
             dfm_human_bytes(rt_memory(t->r), memory));
 }
 
+/* train.lr needs an update that asks for it. */
+static dfm_status check_rate(trainer *t, dfm_err *err)
+{
+    const plan *p = rt_plan_of(t->r);
+    if (!t->x->cfg.is_set[CFG_train_lr]) return DFM_OK;
+    for (uint32_t i = 0; i < p->n_scalars; i++)
+        if (!strcmp(plan_text(p, p->scalars[i]), "lr")) return DFM_OK;
+    dfm_fail(err, DFM_BAD_CONFIG, "the learning rate is part of the plan");
+    dfm_help(err, "name it in the program (const LR = 1e-3) and compile: dfmc --set const.LR=...");
+    return DFM_BAD_CONFIG;
+}
+
 static dfm_status run(trainer *t, const char *resume, dfm_err *err)
 {
     app *x = t->x;
     bool resumed;
     DFM_TRY(rt_program_get(t->r, "step.grad", &t->grad, err));
-    if (x->cfg.is_set[CFG_train_lr]) {
-        dfm_fail(err, DFM_BAD_CONFIG, "the learning rate is part of the plan");
-        dfm_help(err,
-                 "name it in the program (const LR = 1e-3) and compile: dfmc --set const.LR=...");
-        return DFM_BAD_CONFIG;
-    }
+    DFM_TRY(check_rate(t, err));
     say_what(t);
     DFM_TRY(start_state(t, resume, &resumed, err));
     DFM_TRY(open_data(t, err));

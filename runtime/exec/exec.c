@@ -5,12 +5,13 @@
 
 /* -- scalars that programs may ask for --------------------------------------------------------- */
 
-static const char *const scalar_names[] = {"step", "keep", "scale"};
+static const char *const scalar_names[] = {"step", "keep", "scale", "lr"};
 
 static double scalar_value(const char *name, const rt_call *call)
 {
     if (!strcmp(name, "step")) return (double)call->step;
     if (!strcmp(name, "keep")) return call->keep;
+    if (!strcmp(name, "lr")) return call->lr;
     return call->scale;
 }
 

@@ -52,6 +52,7 @@ typedef struct rt_call {
     uint64_t seed, step;
     int64_t first_sample;                    /* global index of the batch's first sample */
     double keep, scale;                      /* of step.accumulate */
+    double lr;                               /* of step.update: base rate; 0: the program's own */
 } rt_call;
 dfm_status rt_run(rt *r, rt_program *p, const rt_call *call, dfm_err *err);
 
@@ -118,6 +119,7 @@ typedef struct rt_step_args {
     uint64_t seed, step;                     /* step: updates done before */
     uint32_t parts;                          /* batches whose gradients are averaged, >= 1 */
     uint32_t batch;                          /* samples of one */
+    double lr;                               /* base rate; 0: the program's own */
     /* Store the inputs of p for part `part`. */
     dfm_status (*fetch)(void *user, rt *r, rt_program *p, uint32_t part, dfm_err *err);
     void *user;

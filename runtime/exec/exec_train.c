@@ -80,7 +80,7 @@ dfm_status rt_train_step(rt *r, const rt_step_args *args, rt_step_result *out, d
     }
     out->finite = isfinite(out->loss);
     if (!out->finite) return DFM_OK;
-    rt_call call = {.seed = args->seed, .step = args->step};
+    rt_call call = {.seed = args->seed, .step = args->step, .lr = args->lr};
     DFM_TRY(rt_run(r, update, &call, err));
     out->lr = number_or_nan(r, update, "lr");
     out->grad_norm = number_or_nan(r, update, "grad_norm");
