@@ -54,7 +54,7 @@ void gstatements(gen *g, uint32_t n)
 {
     static const struct { gstmt *make; int weight; } kinds[] = {
         {gs_unary, 9}, {gs_binary, 9}, {gs_separated, 4}, {gs_ints, 3}, {gs_bools, 2}, {gs_select, 4},
-        {gs_reduce, 7}, {gs_std, 6}, {gs_split, 2}, {gs_merge, 2}, {gs_slice, 3}, {gs_concat, 3},
+        {gs_reduce, 7}, {gs_overlap, 3}, {gs_std, 6}, {gs_split, 2}, {gs_merge, 2}, {gs_slice, 3}, {gs_concat, 3},
         {gs_stack, 2}, {gs_unstack, 2}, {gs_rename, 2}, {gs_index, 3}, {gs_linear, 6},
         {gs_contract, 5}, {gs_embed, 3}, {gs_gather, 3}, {gs_scatter, 3}, {gs_attend, 5},
         {gs_conv, 3}, {gs_param, 4}, {gs_repeat, 5}, {gs_block, 3}, {gs_if, 2}, {gs_rope, 2},
@@ -135,6 +135,9 @@ static void write_train(gen *g, const dset *ds, bool two, bool ctx, dfm_sb *out)
     dfm_sb_printf(out, "  r = m(xt, %s, y%s)\n", gchance(g, 50) ? "s" : "2 * s + f32(k)",
                   ctx ? ", ctx" : "");
     dfm_sb_printf(out, "  e = f32(%s) - (n - x1)\n", two ? "r.out" : "r");
+    if (gchance(g, 30))
+        dfm_sb_puts(out, "  betas = linear_betas(50, 1e-4, 0.02)\n"
+                         "  abar = gather(cumprod(1 - betas), 7 * k)\n  e = e * sqrt(1 - abar / 2)\n");
     dfm_sb_puts(out, gchance(g, 70) ? "  minimize mean(e ^ 2)" : "  minimize mean(e ^ 2 / (1 + s))");
     dfm_sb_puts(out, two ? " + 0.3 * mean(r.aux ^ 2)\n" : "\n");
     if (gchance(g, 75)) {

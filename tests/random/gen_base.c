@@ -179,7 +179,7 @@ static gval *drop(gen *g, gval *v, uint8_t d)
     uint32_t k = gextent(g, d) > 9 ? 0 : grnd(g, 3);
     const char *text = k == 0 ? dfm_fmt(g->a, "mean(%s, %s)", v->name, gname(g, d))
                        : k == 1 ? dfm_fmt(g->a, "0.4 * sum(%s, %s)", v->name, gname(g, d))
-                                : dfm_fmt(g->a, "mean(%s ^ 2, %s)", v->name, gname(g, d));
+                                : dfm_fmt(g->a, "mean(tanh(%s) ^ 2, %s)", v->name, gname(g, d));
     gval *w = gput(g, GF, &r, "%s", text);
     w->used = true;
     return w;
@@ -223,4 +223,14 @@ gval *gshape(gen *g, const dset *want)
     while (extra.n) v = drop(g, v, extra.d[--extra.n]);
     while (missing.n) v = extend(g, v, missing.d[--missing.n]);
     return v;
+}
+
+gval *gordered(gen *g, const gval *v, const dset *order)
+{
+    const char *f = dfm_fmt(g->a, "order%u", g->n_fns++);
+    dfm_sb_printf(&g->defs, "block %s(x: [%s]) -> [%s] { return x }\n", f, gdims(g, order),
+                  gdims(g, order));
+    gval *w = gput(g, GF, order, "%s(%s)", f, v->name);
+    w->used = true;
+    return w;
 }

@@ -54,9 +54,9 @@ void gs_contract(gen *g)
         if (gelems(g, &u) > 20000 || gelems(g, &r) > GEN_ELEMS) continue;
         double scale = e == d ? 0.3 : 0.1;
         if (e == d)
-            gput(g, GF, &r, "%g * contract(%s, %s, %s)", scale, a->name, b->name, gname(g, d));
+            gput(g, GF, &r, "%g * contract(%s, tanh(%s), %s)", scale, a->name, b->name, gname(g, d));
         else
-            gput(g, GF, &r, "%g * contract(%s, %s, %s, %s)", scale, a->name, b->name, gname(g, d),
+            gput(g, GF, &r, "%g * contract(sin(%s), %s, %s, %s)", scale, a->name, b->name, gname(g, d),
                  gname(g, e));
         return;
     }
@@ -181,10 +181,7 @@ void gs_attend(gen *g)
     const dset *want[] = {&q, &k, &v};
     for (int i = 0; i < 3; i++) {
         gval *x = gshape(g, want[i]);
-        const char *f = dfm_fmt(g->a, "order%u", g->n_fns++);
-        dfm_sb_printf(&g->defs, "block %s(x: [%s]) -> [%s] { return x }\n", f, gdims(g, want[i]),
-                      gdims(g, want[i]));
-        x = gput(g, GF, want[i], "%s(%s)", f, x->name);
+        x = gordered(g, x, want[i]);
         x->used = true;
         name[i] = x->name;
     }

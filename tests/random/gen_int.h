@@ -70,10 +70,12 @@ gval *gbool_for(gen *g, const dset *ds);
 /* A float value with exactly these dims (in some order), made from what is in scope. */
 gval *gshape(gen *g, const dset *want);
 const char *gfresh(gen *g, const char *prefix);
+/* The value with its dims in exactly this order: through a block that declares it. */
+gval *gordered(gen *g, const gval *v, const dset *order);
 
 /* -- gen_stmt.c, gen_view.c, gen_big.c, gen_op.c: each adds a line or several, or nothing ----------- */
 typedef void gstmt(gen *g);
-gstmt gs_unary, gs_binary, gs_separated, gs_ints, gs_bools, gs_select, gs_reduce, gs_std;
+gstmt gs_unary, gs_binary, gs_separated, gs_ints, gs_bools, gs_select, gs_reduce, gs_std, gs_overlap;
 gstmt gs_split, gs_merge, gs_slice, gs_concat, gs_stack, gs_unstack, gs_rename, gs_index;
 gstmt gs_linear, gs_contract, gs_embed, gs_gather, gs_scatter, gs_attend, gs_conv, gs_param;
 gstmt gs_repeat, gs_block, gs_if, gs_rope, gs_buffer, gs_op, gs_op_vjp;

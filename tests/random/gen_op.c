@@ -128,9 +128,9 @@ static void pairs(chain *c, uint32_t k)
     dfm_sb_printf(&c->sb, "  %s[%s, u: %s] = 0.3 * sum[%s](%s[%s] * %s[%s])\n", r, with,
                   gname(g, c->ds.d[k]), letters[f], x, p, x, indices(c, k, "u"));
     if (gchance(g, 50))
-        next(c, "0.3 * sum[u](tanh(%s[%s, u]) * %s[%s])", r, with, x, indices(c, k, "u"));
+        next(c, "mean[u](tanh(%s[%s, u]) * %s[%s])", r, with, x, indices(c, k, "u"));
     else
-        next(c, "0.3 * sum[u: 0..%s](select(u <= %s, sin(%s[%s, u]) * %s[%s], 0.0))",
+        next(c, "mean[u: 0..%s](select(u <= %s, sin(%s[%s, u]) * %s[%s], 0.0))",
              gname(g, c->ds.d[k]), i, r, with, x, indices(c, k, "u"));
 }
 
@@ -179,7 +179,7 @@ void gs_op(gen *g)
     dset last = GSET(c.ds.d[c.ds.n - 1]);
     gval *x = gshape(g, &c.ds), *w = gshape(g, &last);
     x->used = w->used = true;
-    next(&c, "0.5 * x[%s] + 0.1 * w[%s]", c.at, letters[c.ds.n - 1]);
+    next(&c, "tanh(0.5 * x[%s]) + 0.1 * w[%s]", c.at, letters[c.ds.n - 1]);
     for (uint32_t n = 1 + grnd(g, 3); n; n--)
         steps[grnd(g, DFM_LEN(steps))](&c, grnd(g, c.ds.n));
     const char *f = dfm_fmt(g->a, "op%u", g->n_fns++);

@@ -71,6 +71,27 @@ void gs_separated(gen *g)
          gchance(g, 50) ? "max" : "min", x, k, b->name);
 }
 
+/* Dims that overlap in part: [B, S] with [S, D], in any order of the operands. */
+void gs_overlap(gen *g)
+{
+    static const uint8_t dims[] = {DS, DT, DD, DE, DH, DQ};
+    uint8_t shared = dims[grnd(g, 6)], one = dims[grnd(g, 6)], two = dims[grnd(g, 6)];
+    if (shared == one || shared == two || one == two) return;
+    dset a = gchance(g, 50) ? GSET(DB, one, shared) : GSET(one, shared), b = GSET(shared, two);
+    dset u = gunion(&a, &b);
+    if (gelems(g, &u) > GEN_ELEMS) return;
+    gval *x = gshape(g, &a);
+    x = gordered(g, x, &a);
+    gval *y = gshape(g, &b);
+    y = gordered(g, y, &b);
+    switch (grnd(g, 3)) {
+    case 0: gput(g, GF, &u, "%s + %s", x->name, y->name); return;
+    case 1: gput(g, GF, &u, "sin(%s) * %s", x->name, y->name); return;
+    default: u = gunion(&b, &a);
+             gput(g, GF, &u, "%s - tanh(%s)", y->name, x->name); return;
+    }
+}
+
 void gs_ints(gen *g)
 {
     gval *i = gpick(g, GI), *j;
@@ -138,7 +159,7 @@ void gs_select(gen *g)
     }
     dset ca = gunion(&c->ds, &a->ds);
     if (!gmeet(g, &c->ds, &a->ds, false) || !gmeet(g, &ca, &b->ds, false)) return;
-    if (gchance(g, 20)) gput(g, GF, &a->ds, "%s * f32(i32(f32(%s)))", a->name, c->name);
+    if (gchance(g, 20)) gput(g, GF, &ca, "%s * f32(i32(f32(%s)))", a->name, c->name);
     else gput(g, GF, &r, "select(%s, %s, %s)", c->name, a->name, b->name);
 }
 

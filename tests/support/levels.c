@@ -174,6 +174,13 @@ static double distance(const double *x, const double *y, uint64_t n, double nois
     return diff == 0 ? 0 : sqrt(diff) / (sqrt(size) + (1e-6 + noise) * sqrt((double)n));
 }
 
+static bool computes_in_bf16(const ir_module *m)
+{
+    for (uint32_t i = 1; i < m->types.n; i++)
+        if (!m->types.p[i].is_tuple && m->types.p[i].dtype == DFM_BF16) return true;
+    return false;
+}
+
 /* The largest root mean square among the results that go where result r goes, times `quiet`. */
 static double noise_of(bench *b, const ir_program *ip, const ir_graph *g, const double **truth,
                        uint32_t r)
@@ -185,7 +192,7 @@ static double noise_of(bench *b, const ir_program *ip, const ir_graph *g, const 
         for (uint64_t k = 0; k < n && ip->to[i] == ip->to[r]; k++) size += truth[i][k] * truth[i][k];
         most = fmax(most, sqrt(size / (double)(n ? n : 1)));
     }
-    return b->o->quiet * most;
+    return b->o->quiet * fmax(most, computes_in_bf16(b->m) ? 0.1 : 1e-3);
 }
 
 static bool compare(bench *b, const char *level, const ir_program *ip, const kir_program *p,
@@ -215,13 +222,6 @@ static bool compare(bench *b, const char *level, const ir_program *ip, const kir
                        n ? truth[r][0] : 0);
     }
     return true;
-}
-
-static bool computes_in_bf16(const ir_module *m)
-{
-    for (uint32_t i = 1; i < m->types.n; i++)
-        if (!m->types.p[i].is_tuple && m->types.p[i].dtype == DFM_BF16) return true;
-    return false;
 }
 
 static bool check_program(bench *b, kir_module *k, code_run *code, uint32_t index)
