@@ -28,6 +28,14 @@ if(TARGET dfmc AND TARGET dfm-rt AND Python3_FOUND)
   system_test(same_bytes LABELS fast ARGS ${cache})
   system_test(no_model_knowledge LABELS fast ARGS ${cache})
   system_test(commands LABELS fast ARGS ${cache})
+  system_test(memory LABELS numeric ARGS ${cache})
+  system_test(compile_time LABELS numeric)
+  system_test(training LABELS numeric ARGS ${cache})
+  # Only on demand: ctest -C Slow -R system_digits
+  system_test(digits LABELS slow CONFIGURATIONS Slow TIMEOUT 3600 ARGS ${cache})
+  set_tests_properties(system_digits PROPERTIES ENVIRONMENT DFM_JUDGE=$<TARGET_FILE:judge>)
+  # Measurements want the machine for themselves.
+  set_tests_properties(system_memory system_compile_time PROPERTIES RUN_SERIAL ON)
   set_tests_properties(system_commands PROPERTIES
     ENVIRONMENT DFM_BUILD_FOLDER=${PROJECT_BINARY_DIR})
 endif()
