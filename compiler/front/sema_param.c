@@ -38,7 +38,12 @@ static ir_val ref_in(sema *s, sema_frame *f, uint32_t param)
         dfm_push(s->arena, &f->caps, c);
         return c.inner;
     }
-    ir_dim loop = f->loop->ir;
+    ir_dim loop = f->loop->ir, first = ir_type_of(s->m, t)->dims[0];
+    if (!ir_dim_same(first, loop)) {         /* a repeat in a repeat over the same dim */
+        ir_builder up = {.m = s->m, .g = f->parent->g, .loc = b.loc};
+        outer = ir_rename(&up, outer, first, loop);
+        t = ir_type_at(up.g, outer);
+    }
     sema_xs x = {.param = param, .outer = outer};
     x.inner = ir_input_new(&b, ir_without_dims(s->m, t, &loop, 1), IR_ROLE_BODY, f->g->inputs.n,
                            path);
@@ -47,6 +52,23 @@ static ir_val ref_in(sema *s, sema_frame *f, uint32_t param)
 }
 
 ir_val sema_param_ref(sema *s, uint32_t param) { return ref_in(s, s->frame, param); }
+
+/* The parameter with the dims that it was declared with: a dim that a repeat around it has too is
+ * an alias in storage. */
+static ir_val declared_ref(sema *s, uint32_t param, const sema_type *t, dfm_loc loc)
+{
+    ir_val v = sema_param_ref(s, param);
+    ir_builder *b = sema_at(s, loc);
+    const ir_type_info have = *ir_type_of(s->m, ir_type_at(b->g, v));
+    sema_type own = *t;
+    own.dtype = have.dtype;
+    ir_type want = sema_ir_type(s, &own, loc);
+    ir_ix coords[IR_MAX_RANK];
+    if (!want.i || want.i == ir_type_at(b->g, v).i || own.rank != have.rank) return v;
+    for (uint32_t k = 0; k < own.rank; k++)
+        coords[k] = ir_ix_var(s->m, ir_type_of(s->m, want)->dims[k]);
+    return ir_view_of(b, v, want, coords, NULL, 0, 0);
+}
 
 /* -- where it stands ------------------------------------------------------------------------------- */
 
@@ -250,7 +272,7 @@ sema_value sema_param_value(sema *s, const ast_node *st)
     if (!shape(s, &t, st->loc, &p) || !find_init(s, st, &p)) return sema_poison();
     int at = declare(s, &p, st->loc);
     if (at < 0) return sema_poison();
-    ir_val v = sema_param_ref(s, (uint32_t)at);
+    ir_val v = declared_ref(s, (uint32_t)at, &t, st->loc);
     if (omitted) v = ir_cast(sema_at(s, st->loc), v, compute);
     sema_value r = sema_tensor(s, v);
     r.loc = st->loc;
@@ -291,7 +313,7 @@ sema_value sema_buffer_value(sema *s, const ast_node *st)
     if (at < 0) p.table = replicated(s, data, n, ir_elems(s->m, p.type) / n);
     at = declare(s, &p, st->loc);
     if (at < 0) return sema_poison();
-    sema_value r = sema_tensor(s, sema_param_ref(s, (uint32_t)at));
+    sema_value r = sema_tensor(s, declared_ref(s, (uint32_t)at, &t, st->loc));
     r.loc = st->loc;
     return r;
 }

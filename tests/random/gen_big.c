@@ -250,7 +250,7 @@ void gs_repeat(gen *g)
     if (c) c = gput(g, GI, &c->ds, "(%s + 1) %% 5", c->name);
     dset hd = h->ds;
     const char *name = h->name, *ix = gfresh(g, "i"), *table = NULL;
-    const char *L = gname(g, (uint8_t)(DL + g->loops + 2 * g->calls));
+    const char *L = gname(g, (uint8_t)(gchance(g, 40) ? DL : DL + g->loops + 2 * g->calls));
     if (gchance(g, 40)) {
         table = gfresh(g, "tab");
         gline(g, "%s = cos(0.5 * f32(arange(%s)))", table, L);
