@@ -115,8 +115,13 @@ static dfm_status fetch(void *user, rt *r, rt_program *p, uint32_t part, dfm_err
     double before = met_now();
     DFM_TRY(data_next(t->data, &b, err));
     t->data_seconds += met_now() - before;
-    for (uint32_t i = 0; i < t->n_fields; i++)
-        DFM_TRY(rt_set_raw(r, p, t->field[i], b->fields[i], err));
+    for (uint32_t i = 0; i < t->n_fields; i++) {
+        dfm_status s = rt_set_raw(r, p, t->field[i], b->fields[i], err);
+        if (s == DFM_OK) continue;
+        dfm_while(err, "taking %u samples of the data, from number %" PRIu64 " of epoch %" PRIu64,
+                  t->at.batch, t->at.position, t->at.epoch);
+        return s;
+    }
     note_labels(t, b);
     t->at.epoch = b->next.epoch;
     t->at.position = b->next.position;

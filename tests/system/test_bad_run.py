@@ -115,8 +115,8 @@ def wrong_data(kit):
     plan = trained(kit)
     good = (kit.source / "models/data/digits.tar").read_bytes()
 
-    def data(path, *says, code=65):
-        refused(kit, ["train", plan, "data.path=%s" % path, "run.threads=1"], code, path, *says)
+    def data(path, *says, left=()):
+        refused(kit, ["train", plan, "data.path=%s" % path, "run.threads=1"], 65, path, *says, left=left)
 
     data("none.tar", "no data", "--mock")
     kit.write("empty.tar", b"")
@@ -143,6 +143,9 @@ def wrong_data(kit):
     for label in (b"three", b"", b"3.5", b"99999999999"):
         shard(kit, "label.tar", samples(label=label))
         data("label.tar", "'8'", "cls")
+    for label in (b"-1", b"11", b"1000"):                # ten digits and "no class" have rows
+        shard(kit, "label.tar", samples(label=label))
+        data("label.tar", "label", label.decode(), "of epoch 0", left=["runs/dit-"])
     shard(kit, "half.tar", samples()[:-1])
     data("half.tar", "image.npy")
     shard(kit, "twice.tar", samples() + samples()[-1:])
@@ -186,6 +189,7 @@ def wrong_weights(kit):
     use(lambda t: t.pop(names[0]), names[0], "missing")
     use(lambda t: shape(t, names[0], [16, 48]), names[0], "[16, 48]", "[48, 16]")
     use(lambda t: retype(t, names[0]), names[0], "I32")
+    use(lambda t: t.update(stray=("F32", [2], bytes(8))), "stray", "does not have")
     use(many, "do not fit", names[0], names[1], "t_embedder.mlp.0.bias", "stray.weight")
     whole = run.read_bytes()
     for name, data in (("empty", b""), ("cut", whole[:len(whole) // 2]), ("head", whole[:100]),
@@ -193,10 +197,6 @@ def wrong_weights(kit):
         kit.write(name + ".safetensors", data)
         refused(kit, ["train", plan, "--weights", name + ".safetensors"], 65, name + ".safetensors")
     refused(kit, ["train", plan, "--weights", "none.safetensors"], 65, "none.safetensors")
-    # A stray tensor alone: said, and used without it.
-    write_safetensors(kit.folder / "w.safetensors", dict(tensors, stray=("F32", [2], bytes(8))))
-    kit.rt("sample", plan, "--weights", "w.safetensors", "-o", "made", "sample.count=2",
-           "sample.classes=10", "run.threads=1").says("stray")
 
 
 @case
@@ -238,6 +238,18 @@ def diverging_loss(kit):
     for name, (_, _, data) in tensors.items():
         values = struct.unpack("<%df" % (len(data) // 4), data)
         check(all(v == v for v in values), "%s of the checkpoint has NaN", name)
+
+
+@case
+def a_learning_rate_that_is_too_large(kit):
+    """By a key, without a change of the program."""
+    plan = kit.small_plan()
+    refused(kit, ["train", plan, "train.lr=1e6", "train.steps=400", "run.name=wild", "run.threads=1"], 65,
+            "learning rate", left=["runs/wild/"])
+    refused(kit, ["train", plan, "train.lr=-1"], 78, "train.lr", "0 to")
+    kit.rt("train", plan, "train.lr=1e-3", "train.steps=100", "run.name=half", "run.threads=1", "-q")
+    rates = [line["dfm_lr"] for line in log_lines(kit.folder / "runs/half")]
+    check(abs(rates[-1] - 1e-3) < 1e-9 and abs(rates[49] - 5e-4) < 1e-9, "rates: %s", rates[::10])
 
 
 @case
