@@ -20,6 +20,7 @@ dfm_status app_train(app *x, dfm_err *err);  /* train.c; DFM_STOPPED: a signal, 
 dfm_status app_sample(app *x, dfm_err *err); /* sample.c */
 dfm_status app_run(app *x, dfm_err *err);    /* run.c */
 dfm_status app_info(app *x, dfm_err *err);   /* info.c: `info` and `dis` */
+dfm_status app_bench(app *x, dfm_err *err);  /* bench.c */
 
 /* -- setup.c: what commands share -------------------------------------------------------------- */
 /* Configuration: defaults, then base (a YAML file, or NULL), --config, key=value, flags. */

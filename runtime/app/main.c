@@ -30,6 +30,7 @@ static dfm_status run(app *x, dfm_err *err)
     case APP_RUN: return app_run(x, err);
     case APP_INFO:
     case APP_DIS: return app_info(x, err);
+    case APP_BENCH: return app_bench(x, err);
     case APP_VERSION: printf("dfm-rt %s\n", DFM_VERSION); return DFM_OK;
     default: return help(x->o, x->arena, err);
     }

@@ -19,7 +19,7 @@ static const flag_row flags[] = {
 #include "runtime/app/options.def"
 };
 
-static const char letters[] = "tsrid";       /* of the commands, in their order */
+static const char letters[] = "tsridb";       /* of the commands, in their order */
 
 static bool takes(app_command c, app_flag f)
 {

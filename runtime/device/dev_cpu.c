@@ -1,6 +1,7 @@
 /* dev_cpu.c - this processor: compiled kernels, oneDNN, OpenMP. */
 #include <omp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/device/dev_impl.h"
@@ -163,6 +164,7 @@ static dfm_status cpu_run(dev *d, const dev_list *list, plan_kctx *ctx, const bo
         i++;
         if (s->draw != DEV_NO_DRAW && given[s->draw]) continue;
         void *const *at = addresses(c, list, s, ctx);
+        double begin = d->profile ? omp_get_wtime() : 0;
         if (s->kind == PLAN_STEP_CALL) {
             c->code.fn[s->item](ctx, at);
             c->counts.calls++;
@@ -173,8 +175,63 @@ static dfm_status cpu_run(dev *d, const dev_list *list, plan_kctx *ctx, const bo
             memmove(at[1], at[0], s->value);
             c->counts.copies++;
         }
+        if (d->profile) d->profile->step(d->profile->user, i - 1, begin, omp_get_wtime());
     }
     return DFM_OK;
+}
+
+/* -- roofs ------------------------------------------------------------------------------------- */
+
+/* Best of several: what the machine can do, not what its neighbours leave. */
+static dfm_status roof_flops(float *a, float *b, float *c, dev_roof *out, dfm_err *err)
+{
+    enum { N = 1536, TRIES = 5 };
+    cpu_gemm_shape s = {.batch = {1, 1}, .m = N, .n = N, .k = N, .sa = {0, 0, N, 1},
+                        .sb = {0, 0, N, 1}, .sc = {0, 0, N, 1}, .da = DFM_F32, .db = DFM_F32,
+                        .dc = DFM_F32};
+    cpu_gemm *g;
+    DFM_TRY(cpu_gemm_create(&s, &g, err));
+    uint64_t bytes = cpu_gemm_scratch(&s);
+    void *scratch = bytes ? aligned_alloc(64, bytes) : NULL;
+    dfm_status st = bytes && !scratch ? dfm_fail(err, DFM_NO_MEMORY, "no memory for a measurement")
+                                      : DFM_OK;
+    for (int t = 0; t < TRIES && st == DFM_OK; t++) {
+        double begin = omp_get_wtime();
+        st = cpu_gemm_run(g, a, b, c, NULL, scratch, err);
+        double rate = 2.0 * N * N * N / (omp_get_wtime() - begin);
+        if (rate > out->flops) out->flops = rate;
+    }
+    free(scratch);
+    cpu_gemm_destroy(g);
+    return st;
+}
+
+static void roof_bytes(float *a, float *b, size_t n, dev_roof *out)
+{
+    enum { TRIES = 8 };
+    for (int t = 0; t < TRIES; t++) {
+        double begin = omp_get_wtime();
+#pragma omp parallel for simd schedule(static)
+        for (size_t i = 0; i < n; i++) b[i] = a[i];
+        double rate = 2.0 * sizeof(float) * (double)n / (omp_get_wtime() - begin);
+        if (rate > out->bytes) out->bytes = rate;
+    }
+}
+
+static dfm_status cpu_roof(dev *d, dev_roof *out, dfm_err *err)
+{
+    (void)d;
+    enum { N = 1 << 25 };                    /* 128 MiB each: out of any cache */
+    float *a = calloc(N, sizeof *a), *b = calloc(N, sizeof *b);
+    *out = (dev_roof){0};
+    dfm_status st = a && b ? DFM_OK : dfm_fail(err, DFM_NO_MEMORY, "no memory for a measurement");
+    if (st == DFM_OK) {
+        roof_bytes(a, b, N, out);
+        st = roof_flops(a, a + N / 2, b, out, err);
+    }
+    free(a);
+    free(b);
+    return st;
 }
 
 /* -- copies ------------------------------------------------------------------------------------ */
@@ -212,6 +269,7 @@ const dev_ops dev_cpu_ops = {
     .close = cpu_close,
     .alloc = cpu_alloc,
     .constants = cpu_constants,
+    .roof = cpu_roof,
     .prepare = cpu_prepare,
     .run = cpu_run,
     .copy_in = cpu_copy_in,

@@ -104,6 +104,13 @@ static void null_clear(dev *d, void *device, uint64_t bytes)
 
 static dev_counts null_counts(const dev *d) { return ((const null_dev *)d)->counts; }
 
+static dfm_status null_roof(dev *d, dev_roof *out, dfm_err *err)
+{
+    (void)d, (void)err;
+    *out = (dev_roof){0};
+    return DFM_OK;
+}
+
 const dev_ops dev_null_ops = {
     .name = "null",
     .meaning = "runs nothing, counts",
@@ -111,6 +118,7 @@ const dev_ops dev_null_ops = {
     .close = null_close,
     .alloc = null_alloc,
     .constants = null_constants,
+    .roof = null_roof,
     .prepare = null_prepare,
     .run = null_run,
     .copy_in = null_copy_in,

@@ -14,8 +14,21 @@
 
 typedef struct dev_ops dev_ops;
 
+/* Times of the steps of a run, for `dfm-rt bench`: the device calls `step` after each. */
+typedef struct dev_profile {
+    void (*step)(void *user, uint32_t index, double begin, double end);      /* seconds */
+    void *user;
+} dev_profile;
+
+/* What the hardware can do, measured: the roofs that kernels are compared with. */
+typedef struct dev_roof {
+    double flops;                            /* per second, f32, in a large matrix product */
+    double bytes;                            /* per second, copying (read + written), out of cache */
+} dev_roof;
+
 typedef struct dev {                         /* each device extends this */
     const dev_ops *ops;
+    const dev_profile *profile;              /* NULL: nothing is timed */
     uint32_t threads;                        /* that results may depend on; 0: they do not */
 } dev;
 
@@ -78,6 +91,7 @@ struct dev_ops {
     void (*copy)(dev *d, void *to, const void *from, uint64_t bytes);
     void (*clear)(dev *d, void *device, uint64_t bytes);
     dev_counts (*counts)(const dev *d);      /* since open */
+    dfm_status (*roof)(dev *d, dev_roof *out, dfm_err *err); /* takes about a second */
 };
 
 /* Call first in main: may start the program again, with settings that libraries read at their
