@@ -101,5 +101,24 @@ class Dit(unittest.TestCase):
             self.assertIn(words, p.stderr)
 
 
+    def bench(self, *words):
+        return subprocess.run([DFM_RT, "bench", "dit.plan", *words], cwd=self.folder,
+                              capture_output=True, text=True, timeout=250)
+
+    def test_bench(self):
+        """One line per kernel; shares add up; the trace has every call; wrong words are refused."""
+        p = self.bench("--count", "1", "--trace", "trace.json")
+        self.assertEqual(p.returncode, 0, p.stderr)
+        lines = [l for l in p.stdout.splitlines() if l.split()[0] in ("kernel", "gemm", "copy")]
+        calls, share = zip(*((int(w[0]), float(w[2].rstrip("%"))) for w in (l[41:].split() for l in lines)))
+        self.assertGreater(len(lines), 20)
+        self.assertAlmostEqual(sum(share), 100, delta=0.06 * len(lines))
+        events = json.loads((self.folder / "trace.json").read_text())["traceEvents"]
+        self.assertEqual(len(events), sum(calls))
+        self.assertTrue(all(e["dur"] >= 0 and e["ts"] >= 0 for e in events))
+        self.assertEqual(self.bench("--program", "stepp").returncode, 78)
+        self.assertEqual(self.bench("--count", "0").returncode, 64)
+
+
 if __name__ == "__main__":
     unittest.main(argv=[sys.argv[0]], verbosity=1)
