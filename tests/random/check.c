@@ -186,9 +186,9 @@ static void first_report(driver *d, check_outcome *out)
 static void levels(ir_module *m, const check_options *o, bool bf16, check_outcome *out)
 {
     levels_report report;
-    levels_options lo = {.seed = o->seed, .compiled = o->compiled, .quick = o->seed % 4 != 0,
+    levels_options lo = {.seed = o->seed, .compiled = o->compiled, .quick = o->seed % 8 != 0,
                          .floor = bf16 ? 0.03 : 2e-5, .spread = bf16 ? 6 : 10,
-                         .quiet = bf16 ? 0.1 : 0.03};
+                         .quiet = bf16 ? 0.1 : 0.03, .agree = bf16 ? 0.02 : 0};
     bool ok = levels_check(m, &lo, &report);
     out->worst_k = report.worst_k;
     out->worst_code = report.worst_code;

@@ -233,6 +233,7 @@ int main(int argc, char **argv)
         setenv("OMP_NUM_THREADS", "2", 0);
         execv("/proc/self/exe", argv);
     }
+    setvbuf(stdout, NULL, _IOLBF, 0);
     if (!mkdtemp(folder)) return 2;
     struct timespec from, to;
     clock_gettime(CLOCK_MONOTONIC, &from);

@@ -195,9 +195,10 @@ static double noise_of(bench *b, const ir_program *ip, const ir_graph *g, const 
     return b->o->quiet * fmax(most, computes_in_bf16(b->m) ? 0.1 : 1e-3);
 }
 
+/* seen: results of the level before, or NULLs; becomes those of this one. */
 static bool compare(bench *b, const char *level, const ir_program *ip, const kir_program *p,
                     const memory *mem, const ir_graph *g, const double **truth,
-                    const double **rounded[2], double *worst)
+                    const double **rounded[2], const double **seen, double *worst)
 {
     for (uint32_t r = 0; r < g->results.n; r++) {
         ir_type t = ir_type_at(g, g->results.p[r].val);
@@ -216,6 +217,11 @@ static bool compare(bench *b, const char *level, const ir_program *ip, const kir
         double limit = b->o->floor + b->o->spread * s;
         if (w.dtype == DFM_BF16) limit += 0x1p-8;
         if (e > *worst) *worst = e;
+        double apart = seen[r] ? distance(got, seen[r], n, noise) : 0;
+        if (b->o->agree > 0 && !(apart <= b->o->agree))
+            return bad(b, "%s of %s: result %s differs by %.3g from K's interpreter", level, ip->name,
+                       name, apart);
+        seen[r] = got;
         if (e > limit || !(e == e))
             return bad(b, "%s of %s: result %s differs by %.3g, limit %.3g (spread %.3g), first "
                           "values %.9g and %.9g", level, ip->name, name, e, limit, s, n ? got[0] : 0,
@@ -249,12 +255,13 @@ static bool check_program(bench *b, kir_module *k, code_run *code, uint32_t inde
     memory mem = make_memory(b, k, p);
     if (kir_interpret(k, p, mem.base, &kenv, &err) != DFM_OK)
         return bad(b, "K interpreter of %s: %s", ip->name, err.text);
-    if (!compare(b, "K", ip, p, &mem, g, truth, rounded, &b->out->worst_k)) return false;
+    const double **seen = dfm_new_n(b->a, const double *, g->results.n + 1);
+    if (!compare(b, "K", ip, p, &mem, g, truth, rounded, seen, &b->out->worst_k)) return false;
     if (!code) return true;
     mem = make_memory(b, k, p);
     if (code_execute(code, p, mem.base, &kenv, &err) != DFM_OK)
         return bad(b, "code of %s: %s", ip->name, err.text);
-    return compare(b, "code", ip, p, &mem, g, truth, rounded, &b->out->worst_code);
+    return compare(b, "code", ip, p, &mem, g, truth, rounded, seen, &b->out->worst_code);
 }
 
 static void count(void *user, kir_node *n)

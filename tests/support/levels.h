@@ -13,6 +13,7 @@ typedef struct levels_options {
     double quiet;                            /* errors are relative to the result's size plus this
                                                 share of the largest among its kind (gradients,
                                                 states, outputs) */
+    double agree;                            /* allowed error of code against K's interpreter; 0: any */
     bool quick;                              /* compile for speed of compilation */
 } levels_options;
 
