@@ -25,9 +25,11 @@ static void fail(check_outcome *out, const char *stage, const char *format, ...)
     va_end(ap);
 }
 
-/* -- coverage ------------------------------------------------------------------------------------- */
+/* -- coverage ---------------------------------------------------------------------------------- */
 
-typedef struct tally { uint32_t op[IR_OP_COUNT], fn[IR_FN_COUNT], reducer[IR_RED_COUNT]; } tally;
+typedef struct tally {
+    uint32_t op[IR_OP_COUNT], fn[IR_FN_COUNT], reducer[IR_RED_COUNT];
+} tally;
 
 static void count_graph(const ir_module *m, uint32_t graph, bool *seen, tally *t)
 {
@@ -66,14 +68,17 @@ static void cover(check_coverage *c, const tally *x, const tally *less, bool bac
     add(back ? c->reducer_back : c->reducer, x->reducer, less ? less->reducer : NULL, IR_RED_COUNT);
 }
 
-/* -- finite differences ----------------------------------------------------------------------------- */
+/* -- finite differences ------------------------------------------------------------------------ */
 
 typedef struct inputs {
     dfm_arena *a;
     uint64_t seed;
     const ir_module *m;
-    double **params;                         /* by parameter */
-    struct { dfm_name name; double *p; } given[32];
+    double **params; /* by parameter */
+    struct {
+        dfm_name name;
+        double *p;
+    } given[32];
     uint32_t n;
 } inputs;
 
@@ -118,7 +123,8 @@ static double *make_params(inputs *in, uint64_t **out_first, double **out_direct
 {
     const ir_module *m = in->m;
     uint64_t *first = *out_first = dfm_new_n(in->a, uint64_t, m->params.n + 1);
-    for (uint32_t p = 0; p < m->params.n; p++) first[p + 1] = first[p] + ir_elems(m, m->params.p[p].type);
+    for (uint32_t p = 0; p < m->params.n; p++)
+        first[p + 1] = first[p] + ir_elems(m, m->params.p[p].type);
     double *w = dfm_new_n(in->a, double, first[m->params.n] + 1);
     double *d = *out_direction = dfm_new_n(in->a, double, first[m->params.n] + 1);
     in->params = dfm_new_n(in->a, double *, m->params.n + 1);
@@ -126,8 +132,9 @@ static double *make_params(inputs *in, uint64_t **out_first, double **out_direct
         const ir_param *q = &m->params.p[p];
         in->params[p] = w + first[p];
         for (uint64_t i = first[p]; i < first[p + 1]; i++) {
-            w[i] = q->init == IR_INIT_TABLE ? q->table[i - first[p]]
-                                            : 0.2 * (double)dfm_draw_normal(in->seed, 7, 0, 0, 0, (uint32_t)i);
+            w[i] = q->init == IR_INIT_TABLE
+                       ? q->table[i - first[p]]
+                       : 0.2 * (double)dfm_draw_normal(in->seed, 7, 0, 0, 0, (uint32_t)i);
             d[i] = q->trainable ? (double)dfm_draw_normal(in->seed, 8, 0, 0, 0, (uint32_t)i) : 0;
         }
     }
@@ -136,12 +143,14 @@ static double *make_params(inputs *in, uint64_t **out_first, double **out_direct
 
 /* The derivative of the loss along one direction of all weights, by the gradient and by differences
  * (fourth order, so that the step need not be tiny). */
-static void differences(const ir_module *m, const check_options *o, dfm_arena *a, check_outcome *out)
+static void differences(const ir_module *m, const check_options *o, dfm_arena *a,
+                        check_outcome *out)
 {
     inputs in = {.a = a, .seed = o->seed, .m = m};
     uint64_t *first;
     double *d, along = 0, size = 0, by = 0;
-    static const double at[] = {-2, -1, 1, 2}, weight[] = {1.0 / 12, -8.0 / 12, 8.0 / 12, -1.0 / 12};
+    static const double at[] = {-2, -1, 1, 2},
+                        weight[] = {1.0 / 12, -8.0 / 12, 8.0 / 12, -1.0 / 12};
     dfm_err err = {0};
     if (!program(m, "grad") || !program(m, "loss")) return;
     double *w = make_params(&in, &first, &d);
@@ -172,12 +181,13 @@ static void differences(const ir_module *m, const check_options *o, dfm_arena *a
         fail(out, "differences", "gradient along a direction: %.9g, differences %.9g", along, by);
 }
 
-/* -- all ------------------------------------------------------------------------------------------------ */
+/* -- all --------------------------------------------------------------------------------------- */
 
 static void first_report(driver *d, check_outcome *out)
 {
     for (uint32_t i = 0; i < diag_count(d->diag); i++) {
-        fail(out, "front", "%s: %s", diag_code_name(diag_code_at(d->diag, i)), diag_message_at(d->diag, i));
+        fail(out, "front", "%s: %s", diag_code_name(diag_code_at(d->diag, i)),
+             diag_message_at(d->diag, i));
         return;
     }
     fail(out, "front", "no module and no report");
@@ -186,9 +196,13 @@ static void first_report(driver *d, check_outcome *out)
 static void levels(ir_module *m, const check_options *o, bool bf16, check_outcome *out)
 {
     levels_report report;
-    levels_options lo = {.seed = o->seed, .compiled = o->compiled, .quick = o->seed % 8 != 0,
-                         .floor = bf16 ? 0.03 : 2e-5, .spread = bf16 ? 6 : 10,
-                         .quiet = bf16 ? 0.1 : 0.03, .agree = bf16 ? 0.02 : 0};
+    levels_options lo = {.seed = o->seed,
+                         .compiled = o->compiled,
+                         .quick = o->seed % 8 != 0,
+                         .floor = bf16 ? 0.03 : 2e-5,
+                         .spread = bf16 ? 6 : 10,
+                         .quiet = bf16 ? 0.1 : 0.03,
+                         .agree = bf16 ? 0.02 : 0};
     bool ok = levels_check(m, &lo, &report);
     out->worst_k = report.worst_k;
     out->worst_code = report.worst_code;
@@ -242,7 +256,7 @@ void check_file(const char *path, const check_options *o, check_outcome *out)
     dfm_arena_destroy(d.arena);
 }
 
-/* -- in a process of its own ---------------------------------------------------------------------------- */
+/* -- in a process of its own ------------------------------------------------------------------- */
 
 check_job check_begin(const char *path, const check_options *o, unsigned seconds)
 {
@@ -275,7 +289,9 @@ void check_end(check_job *j, check_outcome *out)
     j->pid = -1;
     if (got == sizeof *out) return;
     *out = (check_outcome){0};
-    if (WIFSIGNALED(status)) fail(out, "crash", "signal %d%s", WTERMSIG(status),
-                                  WTERMSIG(status) == SIGALRM ? ": too slow" : "");
-    else fail(out, "crash", "exit code %d", WEXITSTATUS(status));
+    if (WIFSIGNALED(status))
+        fail(out, "crash", "signal %d%s", WTERMSIG(status),
+             WTERMSIG(status) == SIGALRM ? ": too slow" : "");
+    else
+        fail(out, "crash", "exit code %d", WEXITSTATUS(status));
 }

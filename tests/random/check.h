@@ -6,9 +6,9 @@
 #include "compiler/ir/ir.h"
 
 typedef struct check_options {
-    uint64_t seed;                           /* of inputs, weights and draws */
-    bool compiled;                           /* also compile and run */
-    bool differences;                        /* also check the loss's gradient by differences */
+    uint64_t seed; /* of inputs, weights and draws */
+    bool compiled; /* also compile and run */
+    bool differences; /* also check the loss's gradient by differences */
 } check_options;
 
 /* How often ops and functions occur: in the programs as the front end makes them; and what
@@ -20,9 +20,9 @@ typedef struct check_coverage {
 
 typedef struct check_outcome {
     bool ok;
-    char stage[24];                          /* which part failed: "front", "passes", "K", "code", .. */
+    char stage[24]; /* which part failed: "front", "passes", "K", "code", .. */
     char text[900];
-    double worst_k, worst_code, worst_diff;  /* relative errors */
+    double worst_k, worst_code, worst_diff; /* relative errors */
     uint32_t n_kernels, n_nodes;
     check_coverage seen;
 } check_outcome;
@@ -32,7 +32,9 @@ void check_file(const char *path, const check_options *o, check_outcome *out);
 
 /* In a process of its own, given `seconds`: crashes and endless loops are outcomes (stage "crash").
  * The handle is waited for by check_end. */
-typedef struct check_job { int pid, fd; } check_job;
+typedef struct check_job {
+    int pid, fd;
+} check_job;
 check_job check_begin(const char *path, const check_options *o, unsigned seconds);
 void check_end(check_job *j, check_outcome *out);
 

@@ -5,21 +5,23 @@
 
 #include "tests/random/gen_int.h"
 
-/* -- dims ----------------------------------------------------------------------------------------- */
+/* -- dims -------------------------------------------------------------------------------------- */
 
 static void make_dims(gen *g)
 {
-    static const char *const names[] = {"B", "S", "T", "D", "E", "F", "H", "K", "HK", "C", "Q",
-                                        "G0", "G1", "G2", "SG", "S2", "L", "M", "P", "R"};
+    static const char *const names[] = {"B", "S",  "T",  "D",  "E",  "F",  "H", "K", "HK", "C",
+                                        "Q", "G0", "G1", "G2", "SG", "S2", "L", "M", "P",  "R"};
     static const int batch[] = {1, 2, 3, 5}, tokens[] = {1, 2, 3, 5, 7, 8, 9, 15, 16, 17},
                      width[] = {1, 3, 5, 7, 8, 9, 11, 15, 16, 17, 31}, head[] = {1, 2, 3},
                      key[] = {1, 2, 3, 4, 7, 8, 9, 16}, table[] = {5, 7, 11}, few[] = {1, 2, 3},
                      loop[] = {1, 2, 3};
 #define PICK(list) (list)[grnd(g, DFM_LEN(list))]
-    int h = PICK(head), k = PICK(key), g0 = PICK(few), g1 = PICK(few), g2 = PICK(head), s = PICK(tokens);
-    int extents[] = {PICK(batch), s, PICK(tokens), PICK(width), PICK(width), PICK(width), h, k, h * k,
-                     PICK(table), PICK(few), g0, g1, g2, g0 * g1 * g2, s, PICK(loop), PICK(few),
-                     PICK(few), PICK(few)};
+    int h = PICK(head), k = PICK(key), g0 = PICK(few), g1 = PICK(few), g2 = PICK(head),
+        s = PICK(tokens);
+    int extents[] = {PICK(batch), s,        PICK(tokens), PICK(width), PICK(width), PICK(width),
+                     h,           k,        h * k,        PICK(table), PICK(few),   g0,
+                     g1,          g2,       g0 * g1 * g2, s,           PICK(loop),  PICK(few),
+                     PICK(few),   PICK(few)};
 #undef PICK
     for (uint32_t i = 0; i < N_FIXED_DIMS; i++) {
         gdim *d = &g->dims[g->n_dims++];
@@ -27,19 +29,24 @@ static void make_dims(gen *g)
         d->extent = extents[i];
         if (i == DB && gchance(g, 60))
             dfm_sb_printf(&g->decl, "dim B = dynamic(1..64, %d)\n", d->extent);
-        else if (i == DHK) dfm_sb_puts(&g->decl, "dim HK = H * K\n");
-        else if (i == DSG) dfm_sb_puts(&g->decl, "dim SG = G0 * G1 * G2\n");
-        else if (i == DS2) dfm_sb_puts(&g->decl, "dim S2 = S\n");
-        else dfm_sb_printf(&g->decl, "dim %s = %d\n", d->name, d->extent);
+        else if (i == DHK)
+            dfm_sb_puts(&g->decl, "dim HK = H * K\n");
+        else if (i == DSG)
+            dfm_sb_puts(&g->decl, "dim SG = G0 * G1 * G2\n");
+        else if (i == DS2)
+            dfm_sb_puts(&g->decl, "dim S2 = S\n");
+        else
+            dfm_sb_printf(&g->decl, "dim %s = %d\n", d->name, d->extent);
     }
-    dfm_sb_printf(&g->decl, "const FLAG = %s\nconst MODE = \"%s\"\n", gchance(g, 50) ? "true" : "false",
-                  gchance(g, 50) ? "a" : "b");
+    dfm_sb_printf(&g->decl, "const FLAG = %s\nconst MODE = \"%s\"\n",
+                  gchance(g, 50) ? "true" : "false", gchance(g, 50) ? "a" : "b");
 }
 
 static dset data_dims(gen *g)
 {
-    static const uint8_t shapes[][4] = {{1, DD}, {2, DS, DD}, {2, DD, DS}, {3, DS, DH, DK}, {2, DT, DE},
-                                        {3, DE, DS, DT}, {2, DSG, DHK}, {2, DHK, DT}};
+    static const uint8_t shapes[][4] = {{1, DD},         {2, DS, DD}, {2, DD, DS},
+                                        {3, DS, DH, DK}, {2, DT, DE}, {3, DE, DS, DT},
+                                        {2, DSG, DHK},   {2, DHK, DT}};
     for (;;) {
         const uint8_t *s = shapes[grnd(g, DFM_LEN(shapes))];
         dset r = GSET(DB);
@@ -48,17 +55,21 @@ static dset data_dims(gen *g)
     }
 }
 
-/* -- statements ------------------------------------------------------------------------------------- */
+/* -- statements -------------------------------------------------------------------------------- */
 
 void gstatements(gen *g, uint32_t n)
 {
-    static const struct { gstmt *make; int weight; } kinds[] = {
-        {gs_unary, 9}, {gs_binary, 9}, {gs_separated, 4}, {gs_ints, 3}, {gs_bools, 2}, {gs_select, 4},
-        {gs_reduce, 7}, {gs_overlap, 3}, {gs_std, 6}, {gs_split, 2}, {gs_merge, 2}, {gs_slice, 3}, {gs_concat, 3},
-        {gs_stack, 2}, {gs_unstack, 2}, {gs_rename, 2}, {gs_index, 3}, {gs_linear, 6},
-        {gs_contract, 5}, {gs_embed, 3}, {gs_gather, 3}, {gs_scatter, 3}, {gs_attend, 5},
-        {gs_conv, 3}, {gs_param, 4}, {gs_repeat, 5}, {gs_block, 3}, {gs_if, 2}, {gs_rope, 2},
-        {gs_buffer, 2}, {gs_op, 8}, {gs_op_vjp, 3},
+    static const struct {
+        gstmt *make;
+        int weight;
+    } kinds[] = {
+        {gs_unary, 9},  {gs_binary, 9},  {gs_separated, 4}, {gs_ints, 3},     {gs_bools, 2},
+        {gs_select, 4}, {gs_reduce, 7},  {gs_overlap, 3},   {gs_std, 6},      {gs_split, 2},
+        {gs_merge, 2},  {gs_slice, 3},   {gs_concat, 3},    {gs_stack, 2},    {gs_unstack, 2},
+        {gs_rename, 2}, {gs_index, 3},   {gs_linear, 6},    {gs_contract, 5}, {gs_embed, 3},
+        {gs_gather, 3}, {gs_scatter, 3}, {gs_attend, 5},    {gs_conv, 3},     {gs_param, 4},
+        {gs_repeat, 5}, {gs_block, 3},   {gs_if, 2},        {gs_rope, 2},     {gs_buffer, 2},
+        {gs_op, 8},     {gs_op_vjp, 3},
     };
     uint32_t sum = 0;
     for (uint32_t i = 0; i < DFM_LEN(kinds); i++) sum += (uint32_t)kinds[i].weight;
@@ -87,14 +98,18 @@ static void finish(gen *g, const dset *ds, bool two)
                 r = gwithout(&r, v.ds.d[k]);
             }
         const char *t = gfresh(g, "t");
-        if (extra.n) gline(g, "%s = mean(%s%s)", t, x, dfm_sb_cstr(&extra));
-        else gline(g, "%s = %s", t, x);
+        if (extra.n)
+            gline(g, "%s = mean(%s%s)", t, x, dfm_sb_cstr(&extra));
+        else
+            gline(g, "%s = %s", t, x);
         gline(g, "%s = %s + %s", o, o, t);
         n++;
     }
     dset rest = gwithout(ds, DB);
-    if (two) gline(g, "return %s, mean(%s, %s)", o, o, gdims(g, &rest));
-    else gline(g, "return %s", o);
+    if (two)
+        gline(g, "return %s, mean(%s, %s)", o, o, gdims(g, &rest));
+    else
+        gline(g, "return %s", o);
 }
 
 static void write_model(gen *g, const dset *ds, bool two, bool ctx, dfm_sb *out)
@@ -115,37 +130,47 @@ static void write_model(gen *g, const dset *ds, bool two, bool ctx, dfm_sb *out)
     finish(g, ds, two);
     dfm_sb_printf(out, "model m(x: f32[%s], t: f32[B], y: i32[B]%s) -> ", gdims(g, ds),
                   ctx ? ", ctx: f32[B, T, E]" : "");
-    if (two) dfm_sb_printf(out, "(out: f32[%s], aux: f32[B])", gdims(g, ds));
-    else dfm_sb_printf(out, "f32[%s]", gdims(g, ds));
+    if (two)
+        dfm_sb_printf(out, "(out: f32[%s], aux: f32[B])", gdims(g, ds));
+    else
+        dfm_sb_printf(out, "f32[%s]", gdims(g, ds));
     dfm_sb_printf(out, " {\n%s}\n", dfm_sb_cstr(&body));
 }
 
-/* -- sections ----------------------------------------------------------------------------------------- */
+/* -- sections ---------------------------------------------------------------------------------- */
 
 static void write_train(gen *g, const dset *ds, bool two, bool ctx, dfm_sb *out)
 {
     const char *dims = gdims(g, ds);
-    dfm_sb_printf(out, "train fit for m {\n  data x1: f32[%s] in webdataset(\"image.npy\")\n"
-                  "  data label: i32[B] in webdataset(\"cls\")\n", dims);
+    dfm_sb_printf(out,
+                  "train fit for m {\n  data x1: f32[%s] in webdataset(\"image.npy\")\n"
+                  "  data label: i32[B] in webdataset(\"cls\")\n",
+                  dims);
     if (ctx) dfm_sb_puts(out, "  data ctx: f32[B, T, E] in webdataset(\"text.npy\")\n");
     dfm_sb_printf(out, "  n = normal([%s])\n  u = uniform([B])\n  k = randint(0, 5, [B])\n", dims);
-    dfm_sb_puts(out, gchance(g, 50) ? "  s = 0.1 + 0.8 * u\n" : "  s = logit_normal(normal([B]))\n");
-    dfm_sb_puts(out, gchance(g, 50) ? "  xt = flow_path(x1, n, s)\n" : "  xt = (1 - s) * x1 + s * n\n");
+    dfm_sb_puts(out,
+                gchance(g, 50) ? "  s = 0.1 + 0.8 * u\n" : "  s = logit_normal(normal([B]))\n");
+    dfm_sb_puts(out,
+                gchance(g, 50) ? "  xt = flow_path(x1, n, s)\n" : "  xt = (1 - s) * x1 + s * n\n");
     dfm_sb_printf(out, "  y = select(k == 0, %u, label)\n", grnd(g, 5));
     dfm_sb_printf(out, "  r = m(xt, %s, y%s)\n", gchance(g, 50) ? "s" : "2 * s + f32(k)",
                   ctx ? ", ctx" : "");
     dfm_sb_printf(out, "  e = f32(%s) - (n - x1)\n", two ? "r.out" : "r");
     if (gchance(g, 30))
-        dfm_sb_puts(out, "  betas = linear_betas(50, 1e-4, 0.02)\n"
-                         "  abar = gather(cumprod(1 - betas), 7 * k)\n  e = e * sqrt(1 - abar / 2)\n");
-    dfm_sb_puts(out, gchance(g, 70) ? "  minimize mean(e ^ 2)" : "  minimize mean(e ^ 2 / (1 + s))");
+        dfm_sb_puts(out,
+                    "  betas = linear_betas(50, 1e-4, 0.02)\n"
+                    "  abar = gather(cumprod(1 - betas), 7 * k)\n  e = e * sqrt(1 - abar / 2)\n");
+    dfm_sb_puts(out,
+                gchance(g, 70) ? "  minimize mean(e ^ 2)" : "  minimize mean(e ^ 2 / (1 + s))");
     dfm_sb_puts(out, two ? " + 0.3 * mean(r.aux ^ 2)\n" : "\n");
     if (gchance(g, 75)) {
         dfm_sb_printf(out, "  use adamw(lr=1e-3, decay=%s%s)\n", gchance(g, 50) ? "0.01" : "0.0",
                       gchance(g, 50) ? ", skip=no_decay" : "");
-    } else dfm_sb_puts(out, "  use sgd(lr=1e-2)\n");
+    } else
+        dfm_sb_puts(out, "  use sgd(lr=1e-2)\n");
     if (gchance(g, 60)) dfm_sb_puts(out, "  use clip_norm(1.0)\n");
-    if (gchance(g, 50)) dfm_sb_puts(out, gchance(g, 50) ? "  use ema(0.999)\n" : "  use ema(0.99, 0.9)\n");
+    if (gchance(g, 50))
+        dfm_sb_puts(out, gchance(g, 50) ? "  use ema(0.999)\n" : "  use ema(0.99, 0.9)\n");
     if (gchance(g, 50))
         dfm_sb_puts(out, gchance(g, 50) ? "  use lr(warmup=10)\n"
                                         : "  use lr(warmup=2, decay=\"cosine\", total=50)\n");
@@ -158,17 +183,19 @@ static void write_sampler(gen *g, const dset *ds, bool two, bool ctx, dfm_sb *ou
     dfm_sb_printf(out, "sampler walk(y: i32[B]%s, steps: const = %u) for m -> f32[%s] {\n",
                   ctx ? ", ctx: f32[B, T, E]" : "", 1 + grnd(g, 3), dims);
     dfm_sb_printf(out, "  x = normal([%s])\n  repeat step[i: steps] with x {\n", dims);
-    dfm_sb_printf(out, "    r = m(x, %s, y%s)\n", gchance(g, 50) ? "1 - i / steps" : "0.5", ctx ? ", ctx" : "");
+    dfm_sb_printf(out, "    r = m(x, %s, y%s)\n", gchance(g, 50) ? "1 - i / steps" : "0.5",
+                  ctx ? ", ctx" : "");
     dfm_sb_printf(out, "    x = x - 0.3 * %s / steps\n", two ? "r.out" : "r");
     if (gchance(g, 40)) dfm_sb_printf(out, "    x = x + 0.1 * normal([%s])\n", dims);
     dfm_sb_puts(out, "  }\n  return x\n}\n");
 }
 
-/* -- all ------------------------------------------------------------------------------------------------ */
+/* -- all --------------------------------------------------------------------------------------- */
 
 gen_traits gen_traits_of(const char *text)
 {
-    return (gen_traits){.bf16 = strstr(text, "bf16") != NULL, .stops = strstr(text, "stop_grad(") != NULL};
+    return (gen_traits){.bf16 = strstr(text, "bf16") != NULL,
+                        .stops = strstr(text, "stop_grad(") != NULL};
 }
 
 void gen_program(dfm_arena *a, uint64_t seed, dfm_sb *out, gen_traits *traits)
@@ -189,7 +216,9 @@ void gen_program(dfm_arena *a, uint64_t seed, dfm_sb *out, gen_traits *traits)
     dfm_sb_printf(out, "# random program %llu\ndfm 1\n%s%s%s", (unsigned long long)seed,
                   dfm_sb_cstr(&g->decl), dfm_sb_cstr(&g->defs), dfm_sb_cstr(&model));
     if (bf16) {
-        dfm_sb_puts(out, "precision low for m {\n  params = f32; compute = bf16; reduce = f32; optim = f32\n");
+        dfm_sb_puts(
+            out,
+            "precision low for m {\n  params = f32; compute = bf16; reduce = f32; optim = f32\n");
         if (gchance(g, 60)) dfm_sb_puts(out, "  keep f32 for layer_norm, softmax\n");
         dfm_sb_puts(out, "}\n");
     }

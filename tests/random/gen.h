@@ -11,11 +11,11 @@
 #include "runtime/base/str.h"
 
 typedef struct gen_traits {
-    bool bf16;                               /* computes in bf16 */
-    bool stops;                              /* stop_grad: its gradient is no derivative */
+    bool bf16; /* computes in bf16 */
+    bool stops; /* stop_grad: its gradient is no derivative */
 } gen_traits;
 
-/* The same seed gives the same text on every machine. */
+/* The same seed gives the same text (with one compiler: choices are made inside argument lists). */
 void gen_program(dfm_arena *a, uint64_t seed, dfm_sb *out, gen_traits *traits);
 
 /* What a program's text says about itself. */

@@ -6,7 +6,7 @@
 #include "runtime/base/status.h"
 #include "tests/random/gen_int.h"
 
-/* -- choices ------------------------------------------------------------------------------------ */
+/* -- choices ----------------------------------------------------------------------------------- */
 
 uint32_t grnd(gen *g, uint32_t n)
 {
@@ -21,7 +21,7 @@ const char *gfresh(gen *g, const char *prefix)
     return dfm_fmt(g->a, "%s%u", prefix, g->n_names++);
 }
 
-/* -- dims --------------------------------------------------------------------------------------- */
+/* -- dims -------------------------------------------------------------------------------------- */
 
 uint8_t gdim_new(gen *g, int extent, const char *format, ...)
 {
@@ -42,7 +42,8 @@ int gextent(const gen *g, uint8_t d) { return g->dims[d].extent; }
 const char *gdims(gen *g, const dset *s)
 {
     dfm_sb sb = dfm_sb_make(g->a);
-    for (uint32_t i = 0; i < s->n; i++) dfm_sb_printf(&sb, "%s%s", i ? ", " : "", gname(g, s->d[i]));
+    for (uint32_t i = 0; i < s->n; i++)
+        dfm_sb_printf(&sb, "%s%s", i ? ", " : "", gname(g, s->d[i]));
     return dfm_sb_cstr(&sb);
 }
 
@@ -100,7 +101,7 @@ bool gmeet(const gen *g, const dset *a, const dset *b, bool mul)
     return mul && !share;
 }
 
-/* -- lines and values ---------------------------------------------------------------------------- */
+/* -- lines and values -------------------------------------------------------------------------- */
 
 void gline(gen *g, const char *format, ...)
 {
@@ -170,14 +171,14 @@ gval *gbool_for(gen *g, const dset *ds)
     return v;
 }
 
-/* -- a value of given dims -------------------------------------------------------------------------- */
+/* -- a value of given dims --------------------------------------------------------------------- */
 
 /* v without dim d. */
 static gval *drop(gen *g, gval *v, uint8_t d)
 {
     dset r = gwithout(&v->ds, d);
     uint32_t k = gextent(g, d) > 9 ? 0 : grnd(g, 3);
-    const char *text = k == 0 ? dfm_fmt(g->a, "mean(%s, %s)", v->name, gname(g, d))
+    const char *text = k == 0   ? dfm_fmt(g->a, "mean(%s, %s)", v->name, gname(g, d))
                        : k == 1 ? dfm_fmt(g->a, "0.4 * sum(%s, %s)", v->name, gname(g, d))
                                 : dfm_fmt(g->a, "mean(tanh(%s) ^ 2, %s)", v->name, gname(g, d));
     gval *w = gput(g, GF, &r, "%s", text);
@@ -212,7 +213,7 @@ gval *gshape(gen *g, const dset *want)
         if (!ghas(want, v->ds.d[i])) extra.d[extra.n++] = v->ds.d[i];
     for (uint32_t i = 0; i < want->n; i++)
         if (!ghas(&v->ds, want->d[i])) missing.d[missing.n++] = want->d[i];
-    while (extra.n && missing.n && g->params) {          /* a linear layer changes dims */
+    while (extra.n && missing.n && g->params) { /* a linear layer changes dims */
         uint8_t from = extra.d[--extra.n], to = missing.d[--missing.n];
         dset r = gwithout(&v->ds, from);
         r.d[r.n++] = to;

@@ -4,7 +4,7 @@
 
 #include "tests/random/gen_int.h"
 
-/* -- products -------------------------------------------------------------------------------------- */
+/* -- products ---------------------------------------------------------------------------------- */
 
 static const uint8_t features[] = {DD, DE, DF, DHK, DS, DT, DQ};
 
@@ -30,14 +30,15 @@ void gs_linear(gen *g)
         r = gwithout(&r, DK);
         if (ghas(&r, to)) return;
         r.d[r.n++] = to;
-        gput(g, GF, &r, "linear(%s, (H, K) -> %s%s) as %s%s", v->name, gname(g, to), rest, as, init);
+        gput(g, GF, &r, "linear(%s, (H, K) -> %s%s) as %s%s", v->name, gname(g, to), rest, as,
+             init);
         return;
     }
     if (ghas(&r, to)) to = from;
     r.d[r.n++] = to;
     if (gelems(g, &r) <= GEN_ELEMS)
-        gput(g, GF, &r, "linear(%s, %s -> %s%s) as %s%s", v->name, gname(g, from), gname(g, to), rest,
-             as, init);
+        gput(g, GF, &r, "linear(%s, %s -> %s%s) as %s%s", v->name, gname(g, from), gname(g, to),
+             rest, as, init);
 }
 
 void gs_contract(gen *g)
@@ -54,10 +55,11 @@ void gs_contract(gen *g)
         if (gelems(g, &u) > 20000 || gelems(g, &r) > GEN_ELEMS) continue;
         double scale = e == d ? 0.3 : 0.1;
         if (e == d)
-            gput(g, GF, &r, "%g * contract(%s, tanh(%s), %s)", scale, a->name, b->name, gname(g, d));
+            gput(g, GF, &r, "%g * contract(%s, tanh(%s), %s)", scale, a->name, b->name,
+                 gname(g, d));
         else
-            gput(g, GF, &r, "%g * contract(sin(%s), %s, %s, %s)", scale, a->name, b->name, gname(g, d),
-                 gname(g, e));
+            gput(g, GF, &r, "%g * contract(sin(%s), %s, %s, %s)", scale, a->name, b->name,
+                 gname(g, d), gname(g, e));
         return;
     }
 }
@@ -75,12 +77,14 @@ void gs_param(gen *g)
     if (gelems(g, &s) > 800) return;
     const char *p = gfresh(g, "p");
     gline(g, "param %s: %s[%s] init %s%s", p, gchance(g, 60) ? "f32" : "", gdims(g, &s),
-          gone(g, inits, s.n > 1 ? 3 : 2), gchance(g, 20) ? " tag no_decay" : gchance(g, 10) ?
-          " tag frozen" : "");
+          gone(g, inits, s.n > 1 ? 3 : 2),
+          gchance(g, 20)   ? " tag no_decay"
+          : gchance(g, 10) ? " tag frozen"
+                           : "");
     gadd(g, GF, p, &s);
 }
 
-/* -- tables ------------------------------------------------------------------------------------------- */
+/* -- tables ------------------------------------------------------------------------------------ */
 
 void gs_embed(gen *g)
 {
@@ -126,12 +130,13 @@ void gs_buffer(gen *g)
     dset s = GSET(a, b);
     if (!g->params || g->loops || g->calls) return;
     const char *p = gfresh(g, "c");
-    gline(g, "buffer %s: f32[%s, %s] = sin(0.3 * f32(arange(%s))) * cos(0.2 * f32(arange(%s)) + %u)",
+    gline(g,
+          "buffer %s: f32[%s, %s] = sin(0.3 * f32(arange(%s))) * cos(0.2 * f32(arange(%s)) + %u)",
           p, gname(g, a), gname(g, b), gname(g, a), gname(g, b), grnd(g, 4));
     gadd(g, GF, p, &s);
 }
 
-/* -- attention, rotation, convolution -------------------------------------------------------------------- */
+/* -- attention, rotation, convolution ---------------------------------------------------------- */
 
 static const char *attend_options(gen *g, uint8_t seq, uint8_t over, const dset *batch)
 {
@@ -141,7 +146,7 @@ static const char *attend_options(gen *g, uint8_t seq, uint8_t over, const dset 
     if (seq == over && k == 2) return dfm_fmt(g->a, ", causal=true, window=%u", 1 + grnd(g, 6));
     if (k == 3) return dfm_fmt(g->a, ", scale=%g", 0.2 + 0.2 * grnd(g, 4));
     if (k != 4) return "";
-    dset dims = GSET(over);                  /* row 0 of the keys is always seen */
+    dset dims = GSET(over); /* row 0 of the keys is always seen */
     if (seq != over && gchance(g, 40)) {
         gval *m = gput(g, GB, &dims, "(arange(%s) * %u) %% 3 != 1", gname(g, over), 1 + grnd(g, 4));
         return dfm_fmt(g->a, ", mask=%s", m->name);
@@ -234,7 +239,7 @@ void gs_conv(gen *g)
          gname(g, chan), gname(g, over), gname(g, to), gname(g, ko), stride, pad);
 }
 
-/* -- statements that hold others ---------------------------------------------------------------------------- */
+/* -- statements that hold others --------------------------------------------------------------- */
 
 static const char *inner_value(gen *g, const dset *want)
 {
@@ -246,7 +251,7 @@ void gs_repeat(gen *g)
 {
     if (g->loops >= 2 || g->n_vals > GEN_VALS - 80) return;
     gval *h = gpick(g, GF), *c = gchance(g, 30) ? gpick(g, GI) : NULL;
-    h = gput(g, GF, &h->ds, "sin(%s)", h->name);          /* of this scope: a body may carry it */
+    h = gput(g, GF, &h->ds, "sin(%s)", h->name); /* of this scope: a body may carry it */
     if (c) c = gput(g, GI, &c->ds, "(%s + 1) %% 5", c->name);
     dset hd = h->ds;
     const char *name = h->name, *ix = gfresh(g, "i"), *table = NULL;
@@ -265,8 +270,11 @@ void gs_repeat(gen *g)
     if (table) gput(g, GF, &hd, "%s * %s[%s]", name, table, ix);
     gstatements(g, 1 + grnd(g, 4));
     const char *v = inner_value(g, &hd);
-    if (!strcmp(v, name)) gline(g, "%s = tanh(%s)", name, name);
-    else gline(g, gchance(g, 50) ? "%s = 0.5 * (%s + %s)" : "%s = %s + 0.5 * tanh(%s)", name, name, v);
+    if (!strcmp(v, name))
+        gline(g, "%s = tanh(%s)", name, name);
+    else
+        gline(g, gchance(g, 50) ? "%s = 0.5 * (%s + %s)" : "%s = %s + 0.5 * tanh(%s)", name, name,
+              v);
     if (c) gline(g, "%s = (%s + 2) %% 7", c->name, c->name);
     g->loops--;
     g->indent--;
@@ -311,8 +319,10 @@ void gs_block(gen *g)
     gput(g, GF, &ad, "sin(xa)");
     gstatements(g, 2 + grnd(g, 5));
     const char *v = inner_value(g, &rd);
-    if (two) gline(g, "return tanh(%s), 0.5 * xa", v);
-    else gline(g, "return %s", v);
+    if (two)
+        gline(g, "return tanh(%s), 0.5 * xa", v);
+    else
+        gline(g, "return %s", v);
     g->calls--;
     g->loops = (int)loops;
     g->indent = indent;
@@ -321,8 +331,10 @@ void gs_block(gen *g)
     g->n_vals = base;
     dfm_sb_printf(&g->defs, "block %s(xa: f32[%s], xb: [%s]%s%s%s) -> ", f, gdims(g, &ad),
                   gdims(g, &bd), i ? ", xi: i32[" : "", i ? gdims(g, &id) : "", i ? "]" : "");
-    if (two) dfm_sb_printf(&g->defs, "(p: f32[%s], q: [%s])", gdims(g, &rd), gdims(g, &ad));
-    else dfm_sb_printf(&g->defs, "f32[%s]", gdims(g, &rd));
+    if (two)
+        dfm_sb_printf(&g->defs, "(p: f32[%s], q: [%s])", gdims(g, &rd), gdims(g, &ad));
+    else
+        dfm_sb_printf(&g->defs, "f32[%s]", gdims(g, &rd));
     dfm_sb_printf(&g->defs, " {\n%s}\n", dfm_sb_cstr(&body));
     const char *args = dfm_fmt(g->a, "%s, %s%s%s", an, bn, in ? ", xi=" : "", in ? in : "");
     if (two && gchance(g, 50)) {

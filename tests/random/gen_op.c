@@ -9,8 +9,8 @@ typedef struct chain {
     gen *g;
     dfm_sb sb;
     dset ds;
-    char at[64];                             /* "a, b, c": the indices */
-    const char *cur;                         /* the array made last */
+    char at[64]; /* "a, b, c": the indices */
+    const char *cur; /* the array made last */
     uint32_t n;
 } chain;
 
@@ -58,7 +58,8 @@ static void shifts(chain *c, uint32_t k)
     uint32_t n = 1 + grnd(g, 3);
     switch (grnd(g, 8)) {
     case 0:
-        next(c, "select(%s >= %u, %s[%s], 0.5)", i, n, x, indices(c, k, dfm_fmt(g->a, "%s - %u", i, n)));
+        next(c, "select(%s >= %u, %s[%s], 0.5)", i, n, x,
+             indices(c, k, dfm_fmt(g->a, "%s - %u", i, n)));
         return;
     case 1:
         next(c, "select(%s + %u < %s, %s[%s], %s[%s])", i, n, N, x,
@@ -73,8 +74,12 @@ static void shifts(chain *c, uint32_t k)
              indices(c, k, dfm_fmt(g->a, "max(%s - %u, 0)", i, n)), x, p, x, p);
         return;
     case 4: next(c, "tanh(%s[%s])", x, indices(c, k, dfm_fmt(g->a, "%s - 1 - %s", N, i))); return;
-    case 5: next(c, "%s[%s] + 0.1 * f32(%s)", x, indices(c, k, dfm_fmt(g->a, "%s // 2 * 2", i)), i); return;
-    case 6: next(c, "sin(%s[%s])", x, indices(c, k, dfm_fmt(g->a, "(%u * %s + 1) %% %s", n, i, N))); return;
+    case 5:
+        next(c, "%s[%s] + 0.1 * f32(%s)", x, indices(c, k, dfm_fmt(g->a, "%s // 2 * 2", i)), i);
+        return;
+    case 6:
+        next(c, "sin(%s[%s])", x, indices(c, k, dfm_fmt(g->a, "(%u * %s + 1) %% %s", n, i, N)));
+        return;
     default:
         next(c, "select(%s > 0 and %s < %s - 1, 0.5 * (%s[%s] - %s[%s]), %s[%s])", i, i, N, x,
              indices(c, k, dfm_fmt(g->a, "min(%s + 1, %s - 1)", i, N)), x,
@@ -93,8 +98,8 @@ static void windows(chain *c, uint32_t k)
              indices(c, k, dfm_fmt(g->a, "min(max(%s + w - %u, 0), %s - 1)", i, off, N)));
         return;
     }
-    next(c, "0.4 * sum[w: 0..%u](select(%s + w >= %u and %s + w < %s + %u, %s[%s], 0.0))", w, i, off, i,
-         N, off, x, indices(c, k, dfm_fmt(g->a, "%s + w - %u", i, off)));
+    next(c, "0.4 * sum[w: 0..%u](select(%s + w >= %u and %s + w < %s + %u, %s[%s], 0.0))", w, i,
+         off, i, N, off, x, indices(c, k, dfm_fmt(g->a, "%s + w - %u", i, off)));
 }
 
 static void reductions(chain *c, uint32_t k)
@@ -105,15 +110,27 @@ static void reductions(chain *c, uint32_t k)
     if (c->ds.n < 2) return;
     switch (grnd(g, 5)) {
     case 0: dfm_sb_printf(&c->sb, "  %s[%s] = mean[%s](%s[%s] ^ 2)\n", r, rest, i, x, p); break;
-    case 1: dfm_sb_printf(&c->sb, "  %s[%s] = 0.2 * sum[%s](%s[%s] * cos(0.3 * f32(%s)))\n", r, rest,
-                          i, x, p, i); break;
-    case 2: dfm_sb_printf(&c->sb, "  %s[%s] = 0.1 * max[%s](0.3 * tanh(%s[%s]) + f32((%s * 5) %% 37))\n",
-                          r, rest, i, x, p, i); break;
-    case 3: dfm_sb_printf(&c->sb, "  %s[%s] = prod[%s](1 + 0.1 * sin(%s[%s]))\n", r, rest, i, x, p); break;
-    default: dfm_sb_printf(&c->sb, "  %s[%s] = f32(argmax[%s](0.3 * tanh(%s[%s]) + "
-                           "f32((%s * 3) %% 37)) %% 5)\n", r, rest, i, x, p, i); break;
+    case 1:
+        dfm_sb_printf(&c->sb, "  %s[%s] = 0.2 * sum[%s](%s[%s] * cos(0.3 * f32(%s)))\n", r, rest, i,
+                      x, p, i);
+        break;
+    case 2:
+        dfm_sb_printf(&c->sb,
+                      "  %s[%s] = 0.1 * max[%s](0.3 * tanh(%s[%s]) + f32((%s * 5) %% 37))\n", r,
+                      rest, i, x, p, i);
+        break;
+    case 3:
+        dfm_sb_printf(&c->sb, "  %s[%s] = prod[%s](1 + 0.1 * sin(%s[%s]))\n", r, rest, i, x, p);
+        break;
+    default:
+        dfm_sb_printf(&c->sb,
+                      "  %s[%s] = f32(argmax[%s](0.3 * tanh(%s[%s]) + "
+                      "f32((%s * 3) %% 37)) %% 5)\n",
+                      r, rest, i, x, p, i);
+        break;
     }
-    next(c, gchance(g, 50) ? "%s[%s] * (1 + 0.3 * %s[%s])" : "0.5 * %s[%s] + %s[%s]", x, p, r, rest);
+    next(c, gchance(g, 50) ? "%s[%s] * (1 + 0.3 * %s[%s])" : "0.5 * %s[%s] + %s[%s]", x, p, r,
+         rest);
 }
 
 /* S x S: places in pairs. */
@@ -168,8 +185,8 @@ static bool subject(gen *g, dset *out)
 
 void gs_op(gen *g)
 {
-    static void (*const steps[])(chain *, uint32_t) = {shifts, shifts, windows, reductions,
-                                                       pairs, strides, maps};
+    static void (*const steps[])(chain *, uint32_t) = {shifts, shifts,  windows, reductions,
+                                                       pairs,  strides, maps};
     chain c = {.g = g, .sb = dfm_sb_make(g->a), .cur = "x"};
     if (!subject(g, &c.ds)) return;
     for (uint32_t i = 0; i < c.ds.n; i++) {
@@ -180,16 +197,16 @@ void gs_op(gen *g)
     gval *x = gshape(g, &c.ds), *w = gshape(g, &last);
     x->used = w->used = true;
     next(&c, "tanh(0.5 * x[%s]) + 0.1 * w[%s]", c.at, letters[c.ds.n - 1]);
-    for (uint32_t n = 1 + grnd(g, 3); n; n--)
-        steps[grnd(g, DFM_LEN(steps))](&c, grnd(g, c.ds.n));
+    for (uint32_t n = 1 + grnd(g, 3); n; n--) steps[grnd(g, DFM_LEN(steps))](&c, grnd(g, c.ds.n));
     const char *f = dfm_fmt(g->a, "op%u", g->n_fns++);
     const char *dt = gchance(g, 70) ? "f32" : "";
     dfm_sb_printf(&g->defs, "op %s(x: %s[%s], w: f32[%s]) -> %s[%s] {\n%s  return %s\n}\n", f, dt,
-                  gdims(g, &c.ds), gname(g, last.d[0]), dt, gdims(g, &c.ds), dfm_sb_cstr(&c.sb), c.cur);
+                  gdims(g, &c.ds), gname(g, last.d[0]), dt, gdims(g, &c.ds), dfm_sb_cstr(&c.sb),
+                  c.cur);
     gput(g, GF, &c.ds, "%s(%s, %s)", f, x->name, w->name);
 }
 
-/* -- gradients by hand ------------------------------------------------------------------------------- */
+/* -- gradients by hand ------------------------------------------------------------------------- */
 
 static const char *op_head(gen *g, const char *f, const dset *ds, const char *more)
 {
@@ -213,7 +230,8 @@ void gs_op_vjp(gen *g)
     x->used = true;
     switch (grnd(g, 3)) {
     case 0:
-        dfm_sb_printf(&g->defs, "%s  y[%s] = lim * tanh(x[%s] / lim)\n  return y\n} vjp (dx) {\n"
+        dfm_sb_printf(&g->defs,
+                      "%s  y[%s] = lim * tanh(x[%s] / lim)\n  return y\n} vjp (dx) {\n"
                       "  dx[%s] = dy[%s] * (1 - (y[%s] / lim) ^ 2)\n}\n",
                       op_head(g, f, &ds, ", lim: const"), p, p, p, p, p);
         gput(g, GF, &ds, "%s(%s, %g)", f, x->name, 0.5 + grnd(g, 4));
@@ -221,7 +239,8 @@ void gs_op_vjp(gen *g)
     case 1: {
         const char *up = all_indices(g, &ds, k, dfm_fmt(g->a, "max(%s - 1, 0)", i));
         const char *down = all_indices(g, &ds, k, dfm_fmt(g->a, "min(%s + 1, %s - 1)", i, N));
-        dfm_sb_printf(&g->defs, "%s  y[%s] = select(%s > 0, x[%s], 0.0)\n  return y\n} vjp (dx) {\n"
+        dfm_sb_printf(&g->defs,
+                      "%s  y[%s] = select(%s > 0, x[%s], 0.0)\n  return y\n} vjp (dx) {\n"
                       "  dx[%s] = select(%s < %s - 1, dy[%s], 0.0)\n}\n",
                       op_head(g, f, &ds, ""), p, i, up, ranges(g, &ds), i, N, down);
         gput(g, GF, &ds, "%s(%s)", f, x->name);
@@ -235,11 +254,14 @@ void gs_op_vjp(gen *g)
     dfm_sb others = dfm_sb_make(g->a);
     for (uint32_t j = 0; j < ds.n; j++)
         if (j != k) dfm_sb_printf(&others, "%s%s", others.n ? ", " : "", letters[j]);
-    dfm_sb_printf(&g->defs, "%s  y[%s] = x[%s] * w[%s]\n  return y\n} vjp (dx, dw) {\n"
-                  "  dx[%s] = dy[%s] * w[%s]\n", op_head(g, f, &ds, dfm_fmt(g->a, ", w: f32[%s]", N)),
-                  p, p, i, p, p, i);
+    dfm_sb_printf(&g->defs,
+                  "%s  y[%s] = x[%s] * w[%s]\n  return y\n} vjp (dx, dw) {\n"
+                  "  dx[%s] = dy[%s] * w[%s]\n",
+                  op_head(g, f, &ds, dfm_fmt(g->a, ", w: f32[%s]", N)), p, p, i, p, p, i);
     if (others.n)
-        dfm_sb_printf(&g->defs, "  dw[%s] = sum[%s](dy[%s] * x[%s])\n}\n", i, dfm_sb_cstr(&others), p, p);
-    else dfm_sb_printf(&g->defs, "  dw[%s] = dy[%s] * x[%s]\n}\n", i, p, p);
+        dfm_sb_printf(&g->defs, "  dw[%s] = sum[%s](dy[%s] * x[%s])\n}\n", i, dfm_sb_cstr(&others),
+                      p, p);
+    else
+        dfm_sb_printf(&g->defs, "  dw[%s] = dy[%s] * x[%s]\n}\n", i, p, p);
     gput(g, GF, &ds, "%s(%s, %s)", f, x->name, w->name);
 }

@@ -4,21 +4,40 @@
 void gs_unary(gen *g)
 {
     static const char *const forms[] = {
-        "exp(0.5 * tanh(@))", "log(@ ^ 2 + 1.5)", "sqrt(@ ^ 2 + 0.5)", "rsqrt(@ * @ + 0.7)",
-        "recip(@ * @ + 1.2)", "sin(@)", "cos(@)", "tanh(@)", "erf(@)", "sigmoid(@)",
-        "expm1(0.5 * tanh(@))", "log1p(@ ^ 2)", "-@", "1 / (1.5 + @ ^ 2)",
-        "(0.5 + sigmoid(@)) ^ 1.5", "(0.5 + sigmoid(@)) ^ -0.7", "2 * @ / (1 + @ ^ 2)",
-        "0.3 * @ ^ 3 / (1 + @ ^ 2)", "exp(-(@ ^ 2))", "f32(@)",
+        "exp(0.5 * tanh(@))",
+        "log(@ ^ 2 + 1.5)",
+        "sqrt(@ ^ 2 + 0.5)",
+        "rsqrt(@ * @ + 0.7)",
+        "recip(@ * @ + 1.2)",
+        "sin(@)",
+        "cos(@)",
+        "tanh(@)",
+        "erf(@)",
+        "sigmoid(@)",
+        "expm1(0.5 * tanh(@))",
+        "log1p(@ ^ 2)",
+        "-@",
+        "1 / (1.5 + @ ^ 2)",
+        "(0.5 + sigmoid(@)) ^ 1.5",
+        "(0.5 + sigmoid(@)) ^ -0.7",
+        "2 * @ / (1 + @ ^ 2)",
+        "0.3 * @ ^ 3 / (1 + @ ^ 2)",
+        "exp(-(@ ^ 2))",
+        "f32(@)",
     };
     gval *v = gpick(g, GF);
     const char *f = forms[grnd(g, DFM_LEN(forms))];
     dfm_sb sb = dfm_sb_make(g->a);
     for (; *f; f++) {
-        if (*f == '@') dfm_sb_puts(&sb, v->name);
-        else dfm_sb_add(&sb, f, 1);
+        if (*f == '@')
+            dfm_sb_puts(&sb, v->name);
+        else
+            dfm_sb_add(&sb, f, 1);
     }
-    if (g->stops && gchance(g, 10)) gput(g, GF, &v->ds, "stop_grad(%s)", dfm_sb_cstr(&sb));
-    else gput(g, GF, &v->ds, "%s", dfm_sb_cstr(&sb));
+    if (g->stops && gchance(g, 10))
+        gput(g, GF, &v->ds, "stop_grad(%s)", dfm_sb_cstr(&sb));
+    else
+        gput(g, GF, &v->ds, "%s", dfm_sb_cstr(&sb));
 }
 
 static bool pair(gen *g, gval **a, gval **b, bool mul)
@@ -87,8 +106,10 @@ void gs_overlap(gen *g)
     switch (grnd(g, 3)) {
     case 0: gput(g, GF, &u, "%s + %s", x->name, y->name); return;
     case 1: gput(g, GF, &u, "sin(%s) * %s", x->name, y->name); return;
-    default: u = gunion(&b, &a);
-             gput(g, GF, &u, "%s - tanh(%s)", y->name, x->name); return;
+    default:
+        u = gunion(&b, &a);
+        gput(g, GF, &u, "%s - tanh(%s)", y->name, x->name);
+        return;
     }
 }
 
@@ -159,15 +180,17 @@ void gs_select(gen *g)
     }
     dset ca = gunion(&c->ds, &a->ds);
     if (!gmeet(g, &c->ds, &a->ds, false) || !gmeet(g, &ca, &b->ds, false)) return;
-    if (gchance(g, 20)) gput(g, GF, &ca, "%s * f32(i32(f32(%s)))", a->name, c->name);
-    else gput(g, GF, &r, "select(%s, %s, %s)", c->name, a->name, b->name);
+    if (gchance(g, 20))
+        gput(g, GF, &ca, "%s * f32(i32(f32(%s)))", a->name, c->name);
+    else
+        gput(g, GF, &r, "select(%s, %s, %s)", c->name, a->name, b->name);
 }
 
 /* Values that differ by at least 0.4 along d; 37 is more than any extent. */
 static const char *separated(gen *g, const gval *v, uint8_t d)
 {
-    return dfm_fmt(g->a, "0.3 * tanh(%s) + f32((arange(%s) * %u + %u) %% 37)", v->name,
-                   gname(g, d), 1 + grnd(g, 30), grnd(g, 30));
+    return dfm_fmt(g->a, "0.3 * tanh(%s) + f32((arange(%s) * %u + %u) %% 37)", v->name, gname(g, d),
+                   1 + grnd(g, 30), grnd(g, 30));
 }
 
 void gs_reduce(gen *g)

@@ -47,8 +47,10 @@ void gs_merge(gen *g)
         dset r = {0};
         for (uint32_t i = 0; i < v->ds.n; i++) {
             uint8_t d = v->ds.d[i];
-            if (d != DH && d != DK) r.d[r.n++] = d;
-            else if (!ghas(&r, DHK)) r.d[r.n++] = DHK;
+            if (d != DH && d != DK)
+                r.d[r.n++] = d;
+            else if (!ghas(&r, DHK))
+                r.d[r.n++] = DHK;
         }
         gput(g, GF, &r, "merge(%s, (H, K) -> HK)", v->name);
         return;
@@ -60,8 +62,10 @@ void gs_merge(gen *g)
     for (uint32_t i = 0; i < v->ds.n; i++) {
         uint8_t d = v->ds.d[i];
         bool part = d == DG0 || d == DG1 || d == DG2;
-        if (!part) r.d[r.n++] = d;
-        else if (!ghas(&r, DSG)) r.d[r.n++] = DSG;
+        if (!part)
+            r.d[r.n++] = d;
+        else if (!ghas(&r, DSG))
+            r.d[r.n++] = DSG;
     }
     gput(g, GF, &r, "merge(%s, (G0, G1, G2) -> SG)", v->name);
 }
@@ -76,7 +80,8 @@ void gs_slice(gen *g)
     int lo = (int)grnd(g, (uint32_t)n - 1), len = 1 + (int)grnd(g, (uint32_t)(n - lo));
     uint8_t to = gdim_new(g, len, "%d", len);
     dset r = replaced(&v->ds, d, &to, 1);
-    gput(g, GF, &r, "slice(%s, %s -> %s, %d..%d)", v->name, gname(g, d), gname(g, to), lo, lo + len);
+    gput(g, GF, &r, "slice(%s, %s -> %s, %d..%d)", v->name, gname(g, d), gname(g, to), lo,
+         lo + len);
 }
 
 void gs_concat(gen *g)
@@ -103,7 +108,8 @@ void gs_concat(gen *g)
     dset r = replaced(&a->ds, d, &to, 1);
     if (gelems(g, &r) > GEN_ELEMS) return;
     if (d == e && gchance(g, 50))
-        gput(g, GF, &r, "concat(%s, tanh(%s), %s -> %s)", a->name, b->name, gname(g, d), gname(g, to));
+        gput(g, GF, &r, "concat(%s, tanh(%s), %s -> %s)", a->name, b->name, gname(g, d),
+             gname(g, to));
     else
         gput(g, GF, &r, "concat(%s, cos(%s), (%s, %s) -> %s)", a->name, b->name, gname(g, d),
              gname(g, e), gname(g, to));
@@ -154,7 +160,7 @@ void gs_rename(gen *g)
 void gs_index(gen *g)
 {
     gval *v = gpick(g, GF);
-    if (!v->ds.n || (v->ds.n > 1 && *v->name == 'v')) return;     /* its order is the compiler's */
+    if (!v->ds.n || (v->ds.n > 1 && *v->name == 'v')) return; /* its order is the compiler's */
     uint8_t first = v->ds.d[0];
     dset r = gwithout(&v->ds, first);
     if (gchance(g, 40)) {
@@ -166,6 +172,8 @@ void gs_index(gen *g)
     dset u = i->ds;
     u = gunion(&u, &r);
     if (u.n > 5 || gelems(g, &u) > GEN_ELEMS) return;
-    if (gchance(g, 50)) gput(g, GF, &u, "%s[%s]", v->name, i->name);
-    else gput(g, GF, &u, "gather(%s, %s, %s)", v->name, i->name, gname(g, first));
+    if (gchance(g, 50))
+        gput(g, GF, &u, "%s[%s]", v->name, i->name);
+    else
+        gput(g, GF, &u, "gather(%s, %s, %s)", v->name, i->name, gname(g, first));
 }

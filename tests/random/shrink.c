@@ -8,7 +8,10 @@
 
 enum { MAX_LINES = 600, SECONDS = 60 };
 
-typedef struct lines { const char *p[MAX_LINES]; uint32_t n; } lines;
+typedef struct lines {
+    const char *p[MAX_LINES];
+    uint32_t n;
+} lines;
 
 typedef struct work {
     dfm_arena *a;
@@ -41,7 +44,8 @@ static bool same_failure(const check_outcome *x, const check_outcome *y)
 {
     size_t n = strcspn(y->stage, " ");
     if (x->ok || strncmp(x->stage, y->stage, n) || x->stage[n] > ' ') return false;
-    bool coded = !strcmp(y->stage, "front") || !strcmp(y->stage, "crash") || !strcmp(y->stage, "passes");
+    bool coded =
+        !strcmp(y->stage, "front") || !strcmp(y->stage, "crash") || !strcmp(y->stage, "passes");
     return !coded || !strncmp(x->text, y->text, 8);
 }
 
@@ -133,8 +137,9 @@ static bool drop_units(work *w)
             any = true;
             continue;
         }
-        if (end == i + 1) any |= drop_value(w, i);
-        else {                               /* keep what is inside */
+        if (end == i + 1)
+            any |= drop_value(w, i);
+        else { /* keep what is inside */
             l = without(&w->best, end - 1, end);
             l = without(&l, i, i + 1);
             any |= try_lines(w, &l);

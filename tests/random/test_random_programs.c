@@ -6,6 +6,9 @@
  *   --interpreted   do not compile      --keep-going   do not stop at the fifth failure
  *   --no-shrink     print failures as they are      --jobs N   processes at a time (2)
  *
+ * open/ holds programs that fail for a reason that is known and waits for a decision; run them
+ * with --file.
+ *
  * Fails if a program fails, or if an op or a function of the tables was never met.
  */
 #include <dirent.h>
@@ -50,7 +53,7 @@ static char *read_text(dfm_arena *a, const char *path)
     return text;
 }
 
-/* -- outcomes --------------------------------------------------------------------------------------- */
+/* -- outcomes ---------------------------------------------------------------------------------- */
 
 static void report_failure(bench *b, task *t, const check_outcome *out)
 {
@@ -70,7 +73,9 @@ static void report_failure(bench *b, task *t, const check_outcome *out)
     if (t->from_seed)
         printf("again: test_random_programs --seeds %llu..%llu\n", (unsigned long long)t->seed,
                (unsigned long long)t->seed);
-    else printf("again: test_random_programs --file %s --seed %llu\n", t->path, (unsigned long long)t->seed);
+    else
+        printf("again: test_random_programs --file %s --seed %llu\n", t->path,
+               (unsigned long long)t->seed);
     fflush(stdout);
     dfm_arena_destroy(a);
 }
@@ -98,7 +103,7 @@ static void finish(bench *b, task *t)
     if (t->from_seed) unlink(t->path);
 }
 
-/* -- tasks ------------------------------------------------------------------------------------------ */
+/* -- tasks ------------------------------------------------------------------------------------- */
 
 static task *free_task(bench *b, uint32_t *turn)
 {
@@ -160,13 +165,14 @@ static void run_all(bench *b)
         begin(b, &b->tasks[0], b->seed);
     } else {
         if (b->all) run_regress(b, &turn);
-        for (uint64_t s = b->lo; s <= b->hi && !enough(b); s++) begin_seed(b, free_task(b, &turn), s);
+        for (uint64_t s = b->lo; s <= b->hi && !enough(b); s++)
+            begin_seed(b, free_task(b, &turn), s);
     }
     for (uint32_t i = 0; i < b->jobs; i++)
         if (b->tasks[i].busy) finish(b, &b->tasks[i]);
 }
 
-/* -- coverage --------------------------------------------------------------------------------------- */
+/* -- coverage ---------------------------------------------------------------------------------- */
 
 static void row(const char *name, uint32_t forward, uint32_t backward)
 {
@@ -176,7 +182,7 @@ static void row(const char *name, uint32_t forward, uint32_t backward)
 /* What no program of the language can have in its first graphs. */
 static bool exempt_op(ir_op_kind k)
 {
-    return k == IR_ATTEND_BWD;               /* made by differentiation: counted there */
+    return k == IR_ATTEND_BWD; /* made by differentiation: counted there */
 }
 
 static uint32_t print_coverage(const check_coverage *c)
@@ -194,27 +200,35 @@ static uint32_t print_coverage(const check_coverage *c)
     }
     for (int k = IR_RED_NONE + 1; k < IR_RED_COUNT; k++) {
         row(ir_reducer_name((ir_reducer)k), c->reducer[k], c->reducer_back[k]);
-        if (!c->reducer[k]) printf("never met: reducer %s\n", ir_reducer_name((ir_reducer)k)), missing++;
+        if (!c->reducer[k])
+            printf("never met: reducer %s\n", ir_reducer_name((ir_reducer)k)), missing++;
     }
     return missing;
 }
 
-/* -- main ------------------------------------------------------------------------------------------- */
+/* -- main -------------------------------------------------------------------------------------- */
 
 static bool read_args(bench *b, int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
         const char *x = i + 1 < argc ? argv[i + 1] : "";
         unsigned long long lo, hi;
-        if (!strcmp(argv[i], "--interpreted")) b->interpreted = true;
-        else if (!strcmp(argv[i], "--keep-going")) b->keep_going = true;
-        else if (!strcmp(argv[i], "--no-shrink")) b->shrink = false;
-        else if (!strcmp(argv[i], "--file")) b->file = x, b->all = false, i++;
-        else if (!strcmp(argv[i], "--seed")) b->seed = strtoull(x, NULL, 10), i++;
-        else if (!strcmp(argv[i], "--jobs")) b->jobs = (uint32_t)atoi(x), i++;
+        if (!strcmp(argv[i], "--interpreted"))
+            b->interpreted = true;
+        else if (!strcmp(argv[i], "--keep-going"))
+            b->keep_going = true;
+        else if (!strcmp(argv[i], "--no-shrink"))
+            b->shrink = false;
+        else if (!strcmp(argv[i], "--file"))
+            b->file = x, b->all = false, i++;
+        else if (!strcmp(argv[i], "--seed"))
+            b->seed = strtoull(x, NULL, 10), i++;
+        else if (!strcmp(argv[i], "--jobs"))
+            b->jobs = (uint32_t)atoi(x), i++;
         else if (!strcmp(argv[i], "--seeds") && sscanf(x, "%llu..%llu", &lo, &hi) == 2)
             b->lo = lo, b->hi = hi, b->all = false, i++;
-        else return false;
+        else
+            return false;
     }
     return b->jobs >= 1 && b->jobs <= MAX_JOBS;
 }
@@ -228,7 +242,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: see the head of tests/random/test_random_programs.c\n");
         return 2;
     }
-    if (!getenv("OMP_WAIT_POLICY")) {        /* two processes share two processors: do not spin */
+    if (!getenv("OMP_WAIT_POLICY")) { /* two processes share two processors: do not spin */
         setenv("OMP_WAIT_POLICY", "passive", 1);
         setenv("OMP_NUM_THREADS", "2", 0);
         execv("/proc/self/exe", argv);
@@ -242,7 +256,8 @@ int main(int argc, char **argv)
     rmdir(folder);
     uint32_t missing = print_coverage(&b->seen);
     printf("%u programs, %llu kernels, %u failed, %.0f s; largest errors: K %.2g, code %.2g, "
-           "differences %.2g\n", b->n_run, (unsigned long long)b->n_kernels, b->n_failed,
+           "differences %.2g\n",
+           b->n_run, (unsigned long long)b->n_kernels, b->n_failed,
            (double)(to.tv_sec - from.tv_sec), b->worst_k, b->worst_code, b->worst_diff);
     bool ok = !b->n_failed && (!b->all || !missing);
     free(b);
