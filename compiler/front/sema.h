@@ -123,7 +123,7 @@ const sema_dim *sema_dim_int(sema *s, int64_t v);
 const sema_dim *sema_dim_binary(sema *s, ast_op op, const sema_dim *a, const sema_dim *b,
                                 dfm_loc loc);
 const sema_dim *sema_dim_neg(sema *s, const sema_dim *a, dfm_loc loc);
-/* Equal as numbers: by normal form, or by value where both are fixed. */
+/* Equal as numbers: by normal form, with the values of what is fixed. */
 bool sema_dim_equal(sema *s, const sema_dim *a, const sema_dim *b);
 /* A new named dim with the same normal form (`dim S2 = S`). */
 const sema_dim *sema_dim_named(sema *s, const char *name, const sema_dim *def, dfm_loc loc);
@@ -301,6 +301,7 @@ struct sema_act {
     const char *path;              /* parameter scope: "" or "blocks.{i}.attn" */
     bool named;                    /* the call has `as` */
     bool makes_no_params;          /* the call, or one around it, lacks `as`: E0412 at no_as_loc */
+    bool on_elements;              /* called inside a comprehension, perhaps through others */
     dfm_loc call_loc, no_as_loc;
     dfm_dtype compute;             /* what an omitted dtype is */
     bool kept;                     /* `keep f32` holds here */
@@ -385,6 +386,8 @@ bool sema_repeat(sema *s, const ast_node *repeat);
  * `return`ed expression in act->results, in the order written. Several results, dtype and order
  * of dims are the caller's work. False after reporting. */
 bool sema_call_op(sema *s, const ast_node *op);
+/* Is the right-hand side of a comprehension of s->op_act being evaluated? */
+bool sema_in_comprehension(const sema *s);
 /* Inside a comprehension (s->op is set and s->op_act == s->act), sema_expr asks this first for
  * every node, arguments of calls included: names of index variables, reads `x[i, ...]`,
  * `sum[k](...)` and `select` (whose condition guards reads) are handled here: true, and *out. */
@@ -413,11 +416,10 @@ bool sema_precision_begin(sema *s, const ast_node *section_or_null, const char *
  * activation whose dtype is `outer`; *out_kept: a `keep` names it. */
 dfm_dtype sema_precision_for(sema *s, const char *fn, const char *path, dfm_dtype outer,
                              bool *out_kept);                    /* sema_precision.c */
-/* Element type in which parameters are stored, and that of optimizer state. */
-dfm_dtype sema_precision_params(sema *s);
-dfm_dtype sema_precision_optim(sema *s);
-/* Storage type of a `param` whose dtype is omitted: `params = ` of the section, else f32. */
+/* Storage type of a `param` whose dtype is omitted, and that of optimizer state: `params = ` and
+ * `optim = ` of the section, else f32. */
 dfm_dtype sema_precision_params(sema *s);                        /* sema_precision.c */
+dfm_dtype sema_precision_optim(sema *s);
 /* --precision f32: dtypes of data are read as f32. */
 dfm_dtype sema_precision_data(sema *s, dfm_dtype declared);      /* sema_precision.c */
 /* Names that a `keep` mentions and nothing matched: warning. At the end. */

@@ -187,6 +187,13 @@ static bool bind_defaults(binder *b)
 
 /* -- what `...` stands for ---------------------------------------------------------------------------- */
 
+/* `f32` or `f32[]`. Inside a comprehension a value is an element, so that such a formal takes it;
+ * for the compiler it has the dims of the index variables: `...`. */
+static bool is_element(const sema_act *act, const ast_node *type)
+{
+    return act->on_elements && !ast_n(type->a);
+}
+
 static bool has_rest(const ast_node *type)
 {
     for (uint32_t i = 0; i < ast_n(type->a); i++)
@@ -213,7 +220,8 @@ static bool collect_rest(binder *b)
         const ast_node *f = ast_at(b->formals, i);
         sema_value v;
         sema_type own;
-        if (!is_tensor_formal(f) || !has_rest(f->a) || !sema_local(s, f->text, &v)) continue;
+        if (!is_tensor_formal(f) || !sema_local(s, f->text, &v)) continue;
+        if (!has_rest(f->a) && !is_element(b->act, f->a)) continue;
         if (v.kind != SV_TENSOR) continue;
         uint32_t n = b->act->n_rest;
         b->act->n_rest = 0;
@@ -234,6 +242,17 @@ static bool collect_rest(binder *b)
 
 /* -- tensors ---------------------------------------------------------------------------------------------- */
 
+/* A written type, where an element has the dims that `...` stands for. */
+static bool type_with_elements(binder *b, const ast_node *type, sema_type *t)
+{
+    if (!sema_eval_type(b->s, type, t)) return false;
+    if (!is_element(b->act, type)) return true;
+    t->has_rest = true;
+    t->rank = t->rest_n = b->act->n_rest;
+    memcpy(t->dims, b->act->rest, sizeof t->dims);
+    return true;
+}
+
 static bool bind_tensors(binder *b)
 {
     sema *s = b->s;
@@ -242,8 +261,9 @@ static bool bind_tensors(binder *b)
         sema_value v;
         sema_type t;
         if (!is_tensor_formal(f)) continue;
-        if (!sema_eval_type(s, f->a, &t)) return false;
         sema_local(s, f->text, &v);
+        bool number = v.kind != SV_TENSOR || !ir_type_of(s->m, sema_type_of(s, v))->rank;
+        if (!(number ? sema_eval_type(s, f->a, &t) : type_with_elements(b, f->a, &t))) return false;
         bool any = t.dtype == DFM_DT_NONE;
         dfm_dtype from = sema_dtype_of(s, v);
         if (any && b->act->kept && (from == DFM_DT_NONE || dfm_dtype_is_float(from)))
@@ -265,7 +285,7 @@ static bool bind_tensors(binder *b)
 
 static bool result_type(binder *b, const ast_node *type, sema_type *t)
 {
-    if (!sema_eval_type(b->s, type, t)) return false;
+    if (!type_with_elements(b, type, t)) return false;
     if (t->dtype == DFM_DT_NONE) t->dtype = b->any;
     bool is_float = t->dtype == DFM_DT_NONE || dfm_dtype_is_float(t->dtype);
     if (b->act->kept && is_float) t->dtype = DFM_F32;
@@ -366,6 +386,7 @@ static void enter_scope(binder *b, const sema_act *up)
         a->no_as_loc = up && up->makes_no_params ? up->no_as_loc : c->loc;
         a->no_as_fn = up && up->makes_no_params ? up->no_as_fn : b->fn.node->text;
     }
+    a->on_elements = up && (up->on_elements || (s->op_act == up && sema_in_comprehension(s)));
     a->init = c->init;
     for (uint32_t i = 0; up && i < up->tags.n; i++) dfm_push(s->arena, &a->tags, up->tags.p[i]);
     for (uint32_t i = 0; i < c->n_tags; i++) dfm_push(s->arena, &a->tags, c->tags[i]);

@@ -316,6 +316,13 @@ static bool read_window(builtin_call *c, uint32_t arg, uint32_t i, ir_val x, win
     return false;
 }
 
+static sema_value too_many_dims(builtin_call *c, dfm_loc loc)
+{
+    sema_error(c->s, E0311, loc, "`%s`: a tensor has at most %d dims, windows included", c->name,
+               IR_MAX_RANK);
+    return sema_poison();
+}
+
 static ir_val windowed(builtin_call *c, ir_val x, const window *w)
 {
     sema *s = c->s;
@@ -324,7 +331,7 @@ static ir_val windowed(builtin_call *c, ir_val x, const window *w)
     ir_ix coords[IR_MAX_RANK];
     ir_cond guard = {.lo = 0, .hi = w->in->value - 1};
     uint32_t n = 0;
-    if (ti.rank + 1 > IR_MAX_RANK) return (ir_val){0};
+    if (ti.rank + 1 > IR_MAX_RANK) return too_many_dims(c, w->loc), (ir_val){0};
     for (uint32_t i = 0; i < ti.rank; i++) {
         bool here = ir_dim_same(ti.dims[i], w->in->ir);
         dims[n] = here ? w->out->ir : ti.dims[i];
@@ -363,7 +370,7 @@ sema_value builtin_conv(builtin_call *c)
         int k = builtin_dims(c, i, over + n);
         if (k < 0) return sema_poison();
         for (int j = 0; j < k; j++) locs[n++] = c->args[i].loc;
-        if (n > IR_MAX_RANK) return sema_poison();
+        if (n > IR_MAX_RANK) return too_many_dims(c, c->args[i].loc);
     }
     if (!x.i || !w.i) return sema_poison();
     return builtin_result(c, contract_over(c, x, w, over, n, locs));
@@ -413,27 +420,62 @@ sema_value builtin_gather(builtin_call *c)
     return sema_gather(s, sema_tensor(s, t), d, c->args[1].v, c->loc);
 }
 
+static bool is_among(const sema_dim *d, const sema_dim *const *list, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (list[i] == d) return true;
+    return false;
+}
+
+/* The dims of the result: D, then those of the updates that are not summed over. `over`: the dims of
+ * the index that are, all of them if n_over is 0; the others count the tables. */
+static bool scatter_dims(builtin_call *c, ir_val ix, ir_val u, const sema_dim *const *over,
+                         int n_over, ir_dim *dims, uint32_t *n)
+{
+    sema *s = c->s;
+    const ir_type_info ti = *ir_type_of(s->m, type_of(c, ix)), ui = *ir_type_of(s->m, type_of(c, u));
+    for (uint32_t i = 0; i < ti.rank; i++)
+        if (!builtin_has_dim(c, u, sema_dim_of(s, ti.dims[i]), c->args[0].loc)) return false;
+    for (int i = 0; i < n_over; i++)
+        if (!builtin_has_dim(c, ix, over[i], c->args[3].loc)) return false;
+    for (uint32_t i = 0; i < ui.rank && *n < IR_MAX_RANK; i++) {
+        bool indexed = ir_dim_at(s->m, type_of(c, ix), ui.dims[i]) >= 0;
+        if (!indexed || (n_over && !is_among(sema_dim_of(s, ui.dims[i]), over, n_over)))
+            dims[(*n)++] = ui.dims[i];
+    }
+    return true;
+}
+
 sema_value builtin_scatter_add(builtin_call *c)
 {
     sema *s = c->s;
-    if (!builtin_args(c, 3, 3, NULL, "scatter_add(index, updates, D): sums of updates by row of D"))
+    const sema_dim *over[3 * IR_MAX_RANK];
+    int n_over = 0;
+    if (!builtin_args(c, 3, 3 + IR_MAX_RANK, NULL,
+                      "scatter_add(index, updates, D, K): sums of updates over K by row of D; without "
+                      "K over all dims of the index"))
         return sema_poison();
     ir_val ix = as_index(s, c->args[0].v, c->args[0].loc), u = builtin_val(c, 1);
     const sema_dim *d = sema_need_dim(s, c->args[2].v, c->args[2].loc, "the dim of `scatter_add`");
     if (!ix.i || !u.i || !d) return sema_poison();
-    ir_dim id = sema_ir_dim(s, d, c->args[2].loc);
-    if (!id.i || !builtin_new_dim(c, u, d, c->args[2].loc)) return sema_poison();
-    const ir_type_info ti = *ir_type_of(s->m, type_of(c, ix)), ui = *ir_type_of(s->m, type_of(c, u));
-    ir_dim dims[IR_MAX_RANK + 1] = {id};
+    for (uint32_t i = 3; i < c->n_pos; i++) {
+        int k = n_over > IR_MAX_RANK ? -1 : builtin_dims(c, i, over + n_over);
+        if (k < 0) return sema_poison();
+        n_over += k;
+    }
+    dfm_dtype dt = ir_type_of(s->m, type_of(c, u))->dtype;
+    if (!dfm_dtype_is_float(dt)) {
+        diag *e = sema_error(s, E0312, c->args[1].loc, "`scatter_add` sums floats, and this is %s",
+                             dfm_dtype_name(dt));
+        diag_help(e, "convert it explicitly: `f32(...)`");
+        return sema_poison();
+    }
+    ir_dim dims[IR_MAX_RANK + 1] = {sema_ir_dim(s, d, c->args[2].loc)};
     uint32_t n = 1;
-    for (uint32_t i = 0; i < ti.rank; i++)
-        if (!builtin_has_dim(c, u, sema_dim_of(s, ti.dims[i]), c->args[0].loc))
-            return sema_poison();
-    for (uint32_t i = 0; i < ui.rank; i++)
-        if (ir_dim_at(s->m, type_of(c, ix), ui.dims[i]) < 0 && n < IR_MAX_RANK)
-            dims[n++] = ui.dims[i];
-    ir_type t = ir_tensor(s->m, ui.dtype, dims, n);
-    return builtin_result(c, ir_scatter_add_rows(sema_at(s, c->loc), ix, u, id, t));
+    if (!dims[0].i || !builtin_new_dim(c, u, d, c->args[2].loc)) return sema_poison();
+    if (!scatter_dims(c, ix, u, over, n_over, dims, &n)) return sema_poison();
+    ir_type t = ir_tensor(s->m, dt, dims, n);
+    return builtin_result(c, ir_scatter_add_rows(sema_at(s, c->loc), ix, u, dims[0], t));
 }
 
 /* -- draws ------------------------------------------------------------------------------------------------------ */
@@ -448,16 +490,23 @@ static uint64_t stream_of(sema *s)
     return dfm_hash64(&nth, sizeof nth, h);
 }
 
-static uint32_t loop_counters(sema *s, ir_val *out, uint32_t cap)
+enum { MAX_LOOPS = 4 };            /* counters that key a draw */
+
+/* The counters of the repeats around, from outside in. Number, or -1 after reporting. */
+static int loop_counters(builtin_call *c, ir_val *out)
 {
-    sema_frame *chain[8];
-    uint32_t n = 0, k = 0;
-    for (sema_frame *f = s->frame; f && f->parent && n < 8; f = f->parent) chain[n++] = f;
-    while (n-- > 0 && k < cap) {
-        sema_value it = {.kind = SV_TENSOR, .u.t = {chain[n]->iter, chain[n]}};
-        out[k++] = sema_use(s, it);
+    sema *s = c->s;
+    int n = 0, k;
+    for (sema_frame *f = s->frame; f && f->parent; f = f->parent) n++;
+    if (n > MAX_LOOPS) {
+        sema_error(s, E0311, c->loc, "`%s` in more than %d repeats, one inside the other", c->name,
+                   MAX_LOOPS);
+        return -1;
     }
-    return k;
+    k = n;
+    for (sema_frame *f = s->frame; f && f->parent; f = f->parent)
+        out[--k] = sema_use(s, (sema_value){.kind = SV_TENSOR, .u.t = {f->iter, f}});
+    return n;
 }
 
 sema_value builtin_draw(builtin_call *c)
@@ -492,7 +541,9 @@ sema_value builtin_draw(builtin_call *c)
     bool section = s->act->node && !s->act->caller && !s->frame->parent;
     if (s->act->target_direct && section)
         at.name = dfm_intern(s->cx->names, s->act->target);
-    ir_val loops[4];
-    uint32_t n_loops = loop_counters(s, loops, 4);
-    return builtin_result(c, ir_random_draw(sema_at(s, c->loc), type, &at, loops, n_loops));
+    ir_val loops[MAX_LOOPS];
+    int n_loops = loop_counters(c, loops);
+    if (n_loops < 0) return sema_poison();
+    return builtin_result(c, ir_random_draw(sema_at(s, c->loc), type, &at, loops,
+                                           (uint32_t)n_loops));
 }

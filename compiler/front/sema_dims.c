@@ -321,8 +321,9 @@ static const sema_dim *report_inexact(sema *s, const sema_dim *a, const sema_dim
     const char *ta = sema_dim_text(s, a), *tb = sema_dim_text(s, b);
     diag *d = sema_error(s, E0307, loc, "`%s / %s` is not known to be exact", ta, tb);
     bool number = !b->name && b->nf->n == 1 && b->nf->t[0].n == 0;
-    if (a->value % b->value != 0 && number) diag_note(d, "%s = %lld", ta, (long long)a->value);
-    else if (a->value % b->value != 0)
+    if (a->value % b->value != 0 && number && a->name)
+        diag_note(d, "%s = %lld", ta, (long long)a->value);
+    else if (a->value % b->value != 0 && !number)
         diag_note(d, "%s = %lld, %s = %lld", ta, (long long)a->value, tb, (long long)b->value);
     diag_help(d, "write `//` to round down, or add `require %s %% %s == 0`", ta, tb);
     return NULL;
@@ -384,11 +385,31 @@ const sema_dim *sema_dim_neg(sema *s, const sema_dim *a, dfm_loc loc)
     return sema_dim_binary(s, AST_OP_SUB, sema_dim_int(s, 0), a, loc);
 }
 
+/* p with the values of its fixed atoms in place of them; NULL on overflow. */
+static const sema_poly *poly_with_values(sema *s, const sema_poly *p)
+{
+    struct sema_dims *d = table(s);
+    sema_poly *out = poly_new(s);
+    for (uint32_t i = 0; i < p->n; i++) {
+        sema_term t = {.coef = p->t[i].coef};
+        for (uint32_t k = 0; k < p->t[i].n; k++) {
+            const sema_atom *a = &d->atoms.p[p->t[i].atoms[k]];
+            if (!a->fixed) t.atoms[t.n++] = p->t[i].atoms[k];
+            else if (__builtin_mul_overflow(t.coef, a->value, &t.coef)) return NULL;
+        }
+        if (!add_term(s, out, t.coef, t.atoms, t.n)) return NULL;
+    }
+    return out;
+}
+
 bool sema_dim_equal(sema *s, const sema_dim *a, const sema_dim *b)
 {
     if (a == b) return true;
     if (poly_same(dim_norm(s, a), dim_norm(s, b))) return true;
-    return a->fixed && b->fixed && a->value == b->value;
+    if (a->value != b->value) return false;
+    const sema_poly *p = poly_with_values(s, dim_norm(s, a));
+    const sema_poly *q = poly_with_values(s, dim_norm(s, b));
+    return p && q && poly_same(p, q);
 }
 
 /* -- facts --------------------------------------------------------------------------------------- */

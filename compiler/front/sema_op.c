@@ -94,6 +94,8 @@ void op_end(sema *s)
     s->op = s->op->outer;
 }
 
+bool sema_in_comprehension(const sema *s) { return s->op && s->op->inside; }
+
 /* -- variables ------------------------------------------------------------------------------- */
 
 op_var *op_find_var(struct sema_op *op, const char *name)
