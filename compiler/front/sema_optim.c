@@ -5,9 +5,10 @@
  *
  * Programs, on one flat buffer per group of parameters:
  *
- *   step.update       scalars: step; lr, which if positive replaces the base rate. Length of all gradients; changes of gradients in order;
- *                     schedules in order; the update; averages of the new weights.
- *                     Outputs `lr` and `grad_norm`.
+ *   step.update       scalars: step; lr, which if positive replaces the base rate. Length of all
+ *                     gradients; changes of gradients in order, each with the length that the one
+ *                     before left; schedules in order; the update; averages of the new weights.
+ *                     Outputs `lr` and `grad_norm`, the length before any change.
  *   step.accumulate   scalars: keep, scale. acc = keep > 0 ? acc + g : g; g = acc * scale. Called
  *                     after the gradients of each part of a batch (keep = 0 for the first), it
  *                     leaves their mean in g if scale = 1 / number of parts.
@@ -66,11 +67,18 @@ static bool has_tag(const ir_module *m, const ir_param *p, const char *tag)
     return false;
 }
 
+/* Parameters that the update skips have a group called like the tag; two names are taken. */
+static const char *skip_group(sema *s, const char *tag)
+{
+    return !strcmp(tag, "decay") || !strcmp(tag, "frozen") ? sema_fmt(s, "skip_%s", tag) : tag;
+}
+
 static uint32_t group_of(sema *s, const ir_param *p, const char *skip)
 {
     ir_module *m = s->m;
     dfm_dtype dt = ir_type_of(m, p->type)->dtype;
-    const char *base = !p->trainable ? "frozen" : has_tag(m, p, skip) ? skip : "decay";
+    bool skipped = p->trainable && has_tag(m, p, skip);
+    const char *base = !p->trainable ? "frozen" : skipped ? skip_group(s, skip) : "decay";
     const char *text = dt == DFM_F32 ? base : sema_fmt(s, "%s.%s", base, dfm_dtype_name(dt));
     dfm_name name = dfm_intern(m->names, text);
     for (uint32_t i = 0; i < m->flats.n; i++)
@@ -78,6 +86,32 @@ static uint32_t group_of(sema *s, const ir_param *p, const char *skip)
     dfm_push(m->arena, &m->flats,
              ((ir_flat){.name = name, .dtype = dt, .trainable = p->trainable}));
     return m->flats.n - 1;
+}
+
+/* Does the update skip flat buffer k? All parameters in it do, or none. */
+static bool skips_flat(const ir_module *m, uint32_t k, const char *skip)
+{
+    for (uint32_t i = 0; i < m->params.n; i++)
+        if (m->params.p[i].group == k) return has_tag(m, &m->params.p[i], skip);
+    return false;
+}
+
+/* A tag that no parameter has: misspelt, perhaps. */
+static void check_skip(sema *s, const train_use *update)
+{
+    const ir_module *m = s->m;
+    const char *tags[64];
+    uint32_t n = 0;
+    if (!update || !update->skip) return;
+    for (uint32_t i = 0; i < m->params.n; i++) {
+        const ir_param *p = &m->params.p[i];
+        if (has_tag(m, p, update->skip)) return;
+        for (uint32_t k = 0; k < p->n_tags && n < DFM_LEN(tags); k++)
+            tags[n++] = dfm_name_str(m->names, p->tags[k]);
+    }
+    diag *d = diag_warning(s->diag, DIAG_E0613, update->node->loc, "no parameter has the tag `%s`",
+                           update->skip);
+    sema_suggest(s, d, update->skip, tags, n);
 }
 
 static void add_state(ir_module *m, const char *name, dfm_dtype dt, bool is_ema, bool saved)
@@ -93,6 +127,7 @@ bool sema_assign_flats(sema *s)
     while (s->tr && s->tr->node != s->train) s->tr = s->tr->before;     /* of the chosen section */
     const train_use *update = find_update(s->tr);
     const char *skip = update ? update->skip : NULL;
+    check_skip(s, update);
     for (uint32_t i = 0; i < m->params.n; i++) {
         ir_param *p = &m->params.p[i];
         p->group = group_of(s, p, skip);
@@ -118,7 +153,8 @@ bool sema_assign_flats(sema *s)
 typedef struct update {
     sema *s;
     const train_use *rule;
-    sema_value step, lr, norm;
+    sema_value step, lr;
+    sema_value first_norm, norm;             /* of the gradients as given; as changed so far */
     sema_value w[MAX_FLATS], g[MAX_FLATS];   /* per flat; f32 */
     DFM_VEC(ir_target) to;
     DFM_VEC(uint32_t) index;
@@ -216,24 +252,35 @@ static sema_value result_of(const train_use *u, sema_value r, uint32_t k)
 
 static bool is_trainable(const sema *s, uint32_t flat) { return s->m->flats.p[flat].trainable; }
 
-static void inputs(update *u)
+/* The length of all gradients together, as they are now. */
+static sema_value length_of(update *u)
 {
     sema *s = u->s;
     ir_builder *b = sema_at(s, (dfm_loc){0});
-    ir_type i32 = ir_tensor(s->m, DFM_I32, NULL, 0);
     ir_val sum = {0};
-    u->step = sema_tensor(s, ir_input_new(b, i32, IR_ROLE_SCALAR, 0, "step"));
     for (uint32_t k = 0; k < s->m->flats.n; k++) {
         if (!is_trainable(s, k)) continue;
-        u->w[k] = state_input(s, IR_STATE_W, k);
-        u->g[k] = state_input(s, IR_STATE_G, k);
-        ir_val g = sema_use(s, u->g[k]);
+        ir_val g = ir_cast(b, sema_use(s, u->g[k]), DFM_F32);
         ir_val q = ir_reduce_over(b, IR_RED_SUM, ir_map2(b, IR_FN_MUL, g, g),
                                   &s->m->flats.p[k].dim, 1);
         sum = sum.i ? ir_map2(b, IR_FN_ADD, sum, q) : q;
     }
     if (!sum.i) sum = ir_scalar(b, DFM_F32, 0.0);
-    u->norm = sema_tensor(s, ir_map1(b, IR_FN_SQRT, sum));
+    return sema_tensor(s, ir_map1(b, IR_FN_SQRT, sum));
+}
+
+static void inputs(update *u)
+{
+    sema *s = u->s;
+    ir_builder *b = sema_at(s, (dfm_loc){0});
+    ir_type i32 = ir_tensor(s->m, DFM_I32, NULL, 0);
+    u->step = sema_tensor(s, ir_input_new(b, i32, IR_ROLE_SCALAR, 0, "step"));
+    for (uint32_t k = 0; k < s->m->flats.n; k++) {
+        if (!is_trainable(s, k)) continue;
+        u->w[k] = state_input(s, IR_STATE_W, k);
+        u->g[k] = state_input(s, IR_STATE_G, k);
+    }
+    u->norm = u->first_norm = length_of(u);
 }
 
 static bool base_rate(update *u)
@@ -246,7 +293,7 @@ static bool base_rate(update *u)
         sema_error(u->s, E0613, r->node->loc, "`%s` needs a learning rate: `lr=1e-4`", use_name(r));
         return false;
     }
-    if (sema_bad(u->lr)) u->lr = sema_float(f && f->b ? f->b->num.f : 1.0);
+    if (sema_bad(u->lr)) u->lr = f ? sema_expr(u->s, f->b) : sema_float(1.0);
     ir_val v = sema_as_val(u->s, u->lr, DFM_F32, r->node->loc);
     if (!v.i) return false;
     ir_builder *b = sema_at(u->s, r->node->loc);
@@ -272,9 +319,12 @@ static bool schedules(update *u)
 static bool change_gradients(update *u)
 {
     sema *s = u->s;
+    bool changed = false;
     for (uint32_t i = 0; i < s->tr->uses.n; i++) {
         const train_use *x = s->tr->uses.p[i];
         if (kind_of_use(x) != USE_GRADIENT) continue;
+        if (changed) u->norm = length_of(u);
+        changed = true;
         for (uint32_t k = 0; k < s->m->flats.n; k++) {
             if (!is_trainable(s, k)) continue;
             provided give[] = {
@@ -328,8 +378,7 @@ static bool update_weights(update *u)
         give[m++] = (provided){"step", u->step};
         for (uint32_t i = 0; i < n; i++)
             give[m++] = (provided){formal[i]->text, state_input(s, first + i, k)};
-        const char *group = dfm_name_str(s->m->names, s->m->flats.p[k].name);
-        if (u->rule->skip && dfm_starts_with(group, u->rule->skip))
+        if (skips_flat(s->m, k, u->rule->skip))
             give[m++] = (provided){"decay", sema_float(0.0)};
         sema_value r = call_use(s, u->rule, give, m, -1);
         if (sema_bad(r)) return false;
@@ -455,7 +504,7 @@ bool sema_optimizer_programs(sema *s, const ast_node *train)
         && averages(u);
     if (ok) {
         output(u, u->lr, "lr");
-        output(u, u->norm, "grad_norm");
+        output(u, u->first_norm, "grad_norm");
     }
     sema_act_end(s);
     sema_root_end(s);

@@ -4,7 +4,7 @@
 #   w, and states     an update: formals w, g, lr, step, constants; any other formal that is also
 #                     a result is state, zero at first
 #   g                 a change of the gradient before the update; `norm` is the length of all
-#                     gradients together
+#                     gradients together, after the changes written before
 #   lr                a schedule: the factor lr as given, step -> the factor used
 #   avg               an average of the weights w, equal to them at first
 # `step` is the number of updates done before this one.

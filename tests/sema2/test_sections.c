@@ -192,6 +192,53 @@ static void own_optimizer(void **state)
 
 /* -- samplers --------------------------------------------------------------------------------- */
 
+/* Tags may be called like the groups of the other parameters, or begin like them. */
+static void skip_is_a_tag(void **state)
+{
+    static const struct { const char *tag, *skip, *groups[2]; } table[] = {
+        {"decay", "decay", {"skip_decay", "decay"}},
+        {"d", "d", {"d", "decay"}},
+        {"no_decay", "dec", {"decay", ""}},
+    };
+    for (uint32_t k = 0; k < DFM_LEN(table); k++) {
+        char text[1000];
+        snprintf(text, sizeof text,
+                 "dim B = 3, D = 4\nmodel m(x: f32[B, D]) -> f32[B, D] {\n"
+                 "  param s: f32[D] init ones tag %s\n  param t: f32[D] init ones\n"
+                 "  return x * s * t\n}\n"
+                 "block plain(w: f32[...], g: f32[...], lr: f32 = 1, decay: const = 0.5)"
+                 " -> (w: f32[...]) { return w * (1 - decay) - lr * g }\n"
+                 "train t for m {\n  data x: f32[B, D] in webdataset(\"x.npy\")\n"
+                 "  minimize mean(m(x) ^ 2)\n  use plain(skip=%s)\n}\n", table[k].tag, table[k].skip);
+        h_ctx *h = h_compile(text, NULL);
+        if (!h->m) h_print(h);
+        assert_non_null(h->m);
+        assert_int_equal(h_reported(h, "E0613", "no parameter has the tag"), k == 2);
+        for (uint32_t f = 0; f < h->m->flats.n; f++) {
+            const char *group = dfm_name_str(h->m->names, h->m->flats.p[f].name);
+            assert_string_equal(group, table[k].groups[f]);
+            const double *w = result(h, "step.update", dfm_fmt(h->arena, "w.%s", group));
+            double w0 = h_get(h, dfm_fmt(h->arena, "w.%s", group), 1)[0];
+            double g0 = h_get(h, dfm_fmt(h->arena, "g.%s", group), 1)[0];
+            CLOSE(w[0], w0 * (k < 2 && f == 0 ? 1 : 0.5) - g0, 1e-12);
+        }
+        h_done(h);
+    }
+}
+
+/* The second change of the gradients sees their length after the first. */
+static void each_change_sees_the_length(void **state)
+{
+    h_ctx *h = train("  minimize mean((m(x) - y) ^ 2)\n  use clip_norm(0.5)\n"
+                     "  use clip_norm(0.1)\n  use sgd(lr=1.0, momentum=0.0)\n");
+    const double *w = result(h, "step.update", "w.decay");
+    double norm = result(h, "step.update", "grad_norm")[0];
+    double w0 = h_get(h, "w.decay", 1)[0], g0 = h_get(h, "g.decay", 1)[0];
+    assert_true(norm > 1);
+    CLOSE(w[0], w0 - g0 * 0.1 / norm, 1e-5);
+    h_done(h);
+}
+
 static void sampler_repeats(void **state)
 {
     char text[2000];
@@ -413,7 +460,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loss_of_data_and_draws), cmocka_unit_test(flats_by_tag_and_alignment),
         cmocka_unit_test(adamw_clip_schedule_and_average), cmocka_unit_test(accumulation),
-        cmocka_unit_test(own_optimizer), cmocka_unit_test(sampler_repeats),
+        cmocka_unit_test(own_optimizer), cmocka_unit_test(skip_is_a_tag),
+        cmocka_unit_test(each_change_sees_the_length),
+        cmocka_unit_test(sampler_repeats),
         cmocka_unit_test(draws_in_repeats_differ), cmocka_unit_test(precision_keeps),
         cmocka_unit_test(weights_names_and_shapes), cmocka_unit_test(train_reports),
         cmocka_unit_test(section_reports), cmocka_unit_test(lines_that_match_nothing_warn),
