@@ -102,33 +102,31 @@ static void sharded_once(layout_check *c, const ast_node *dim, const ast_node *a
 
 /* -- names of functions and repeats ----------------------------------------------------------- */
 
-static bool repeat_in(const ast_node *list, const char *name)
+typedef struct repeat_names { const char *p[64]; uint32_t n; } repeat_names;
+
+static void add_repeats(const ast_node *list, repeat_names *out)
 {
     for (uint32_t i = 0; i < ast_n(list); i++) {
         const ast_node *st = ast_at(list, i);
-        if (st->kind == AST_REPEAT && !strcmp(st->text, name)) return true;
-        if (st->kind == AST_REPEAT || st->kind == AST_IF)
-            if (repeat_in(st->c, name)) return true;
-        if (st->kind == AST_IF && st->d && repeat_in(st->d, name)) return true;
+        if (st->kind == AST_REPEAT && out->n < DFM_LEN(out->p)) out->p[out->n++] = st->text;
+        if (st->kind == AST_REPEAT || st->kind == AST_IF) add_repeats(st->c, out);
+        if (st->kind == AST_IF && st->d) add_repeats(st->d, out);
     }
-    return false;
-}
-
-static bool is_repeat(const sema *s, const char *name)
-{
-    for (uint32_t i = 0; i < s->main->fns.n; i++)
-        if (repeat_in(s->main->fns.p[i].node->c, name)) return true;
-    return false;
 }
 
 static void known_name(layout_check *c, const ast_node *n, bool repeats, const char *what)
 {
     sema *s = c->s;
     sema_fn fn;
+    repeat_names names = {0};
     if (!n->text || n->kind == AST_STRING) return;
-    if (repeats && is_repeat(s, n->text)) return;
+    for (uint32_t i = 0; repeats && i < s->main->fns.n; i++)
+        add_repeats(s->main->fns.p[i].node->c, &names);
+    for (uint32_t i = 0; i < names.n; i++)
+        if (!strcmp(names.p[i], n->text)) return;
     if (sema_find_fn(s, s->main, n->text, &fn) || sema_is_builtin(n->text)) return;
     diag *d = sema_error(s, E0703, n->loc, "no %s is called `%s`", what, n->text);
+    sema_suggest(s, d, n->text, names.p, names.n);
     diag_help(d, "parts of parameter paths are written as strings: \"ffn.0\"");
 }
 

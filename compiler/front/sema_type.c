@@ -110,7 +110,8 @@ static bool no_dim_twice(sema *s, const sema_type *t, dfm_loc loc)
             const char *name = sema_dim_text(s, t->dims[i]);
             diag *d = sema_error(s, E0314, loc, "dim `%s` stands twice in this type", name);
             diag_note(d, "%s", sema_type_text(s, t));
-            diag_help(d, "give one of them a name of its own: `dim %s2 = %s`", name, name);
+            diag_help(d, "give one of them a name of its own: `dim %s2 = %s`",
+                      t->dims[i]->name ? name : "D", name);
             return false;
         }
     return true;

@@ -184,7 +184,7 @@ const char *dfm_nearest(const char *word, const char *const *candidates, uint32_
     for (uint32_t i = 0; i < n; i++) {
         if (!candidates[i]) continue;
         int d = distance(word, candidates[i]);
-        if (d <= limit && d > 0) {
+        if (d <= limit && d > 0 && d < (int)strlen(word)) {
             best = candidates[i];
             limit = d - 1;
         }
