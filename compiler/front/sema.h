@@ -354,7 +354,8 @@ bool sema_stmts(sema *s, const ast_node *list);
 
 /* A REQUIRE node: reports E0306 if it does not hold, keeps its facts if it does. */
 void sema_require(sema *s, const ast_node *require);
-void sema_require_facts(sema *s, const ast_node *condition);
+/* Keeps the facts `a % b == 0` of a condition. False, silently, if one does not hold. */
+bool sema_require_facts(sema *s, const ast_node *condition);
 
 /* Roots: start a new program graph; the frame becomes current. End restores the previous one. */
 sema_frame *sema_root_begin(sema *s, const char *name);

@@ -429,11 +429,20 @@ bool sema_file_name(sema *s, sema_file *f, const char *name, sema_value *out)
     return true;
 }
 
-/* Facts of divisibility between base dims come first: normal forms are built under them. */
-static void early_facts(sema *s, sema_file *f)
+static void check_requires(sema *s, sema_file *f)
 {
     for (uint32_t i = 0; i < f->sections.n; i++)
-        if (f->sections.p[i]->kind == AST_REQUIRE) sema_require_facts(s, f->sections.p[i]->a);
+        if (f->sections.p[i]->kind == AST_REQUIRE) sema_require(s, f->sections.p[i]);
+}
+
+/* Facts of divisibility between base dims come first: normal forms are built under them. False if
+ * one does not hold: the divisions that rely on it are better not evaluated. */
+static bool early_facts(sema *s, sema_file *f)
+{
+    bool ok = true;
+    for (uint32_t i = 0; i < f->sections.n; i++)
+        if (f->sections.p[i]->kind == AST_REQUIRE) ok &= sema_require_facts(s, f->sections.p[i]->a);
+    return ok;
 }
 
 /* `dim S = Gy * Gx` declares the factors of S. */
@@ -471,13 +480,11 @@ bool sema_declare_file(sema *s)
         sema_file *f = s->files.p[i];
         sema_act *own = sema_act_begin(s, NULL, f, (dfm_loc){0});
         own->compute = DFM_F32;
-        early_facts(s, f);
-        for (uint32_t k = 0; k < f->decls.n; k++) evaluate(s, f, &f->decls.p[k]);
-        if (diag_n_errors(s->diag) == errors) {
-            for (uint32_t k = 0; k < f->decls.n; k++) declared_factors(s, &f->decls.p[k]);
-            for (uint32_t k = 0; k < f->sections.n; k++)
-                if (f->sections.p[k]->kind == AST_REQUIRE) sema_require(s, f->sections.p[k]);
-        }
+        bool facts = early_facts(s, f);
+        for (uint32_t k = 0; facts && k < f->decls.n; k++) evaluate(s, f, &f->decls.p[k]);
+        bool fine = diag_n_errors(s->diag) == errors;
+        for (uint32_t k = 0; facts && fine && k < f->decls.n; k++) declared_factors(s, &f->decls.p[k]);
+        if (fine) check_requires(s, f);
         sema_act_end(s);
     }
     return diag_n_errors(s->diag) == errors;

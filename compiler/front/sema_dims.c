@@ -301,6 +301,31 @@ static const sema_poly *poly_div(sema *s, const sema_poly *p, const sema_poly *q
     return back && poly_same(back, p) ? r : NULL;
 }
 
+/* p with the values of its fixed atoms in place of them; NULL on overflow. */
+static const sema_poly *poly_with_values(sema *s, const sema_poly *p)
+{
+    struct sema_dims *d = table(s);
+    sema_poly *out = poly_new(s);
+    for (uint32_t i = 0; i < p->n; i++) {
+        sema_term t = {.coef = p->t[i].coef};
+        for (uint32_t k = 0; k < p->t[i].n; k++) {
+            const sema_atom *a = &d->atoms.p[p->t[i].atoms[k]];
+            if (!a->fixed) t.atoms[t.n++] = p->t[i].atoms[k];
+            else if (__builtin_mul_overflow(t.coef, a->value, &t.coef)) return NULL;
+        }
+        if (!add_term(s, out, t.coef, t.atoms, t.n)) return NULL;
+    }
+    return out;
+}
+
+/* p / q where the values of fixed dims make it exact for all values of the others, else NULL. */
+static const sema_poly *poly_div_by_values(sema *s, const sema_poly *p, const sema_poly *q)
+{
+    p = poly_with_values(s, p);
+    q = poly_with_values(s, q);
+    return p && q ? poly_div(s, p, q) : NULL;
+}
+
 static int64_t floor_div(int64_t a, int64_t b)
 {
     return a / b - (a % b != 0 && (a < 0) != (b < 0));
@@ -316,9 +341,15 @@ static bool known_multiple(sema *s, const sema_poly *p, const sema_poly *q)
     return false;
 }
 
+static const char *operand_text(sema *s, const sema_dim *d)
+{
+    const char *text = sema_dim_text(s, d);
+    return d->name || (d->nf->n == 1 && d->nf->t[0].n <= 1) ? text : sema_fmt(s, "(%s)", text);
+}
+
 static const sema_dim *report_inexact(sema *s, const sema_dim *a, const sema_dim *b, dfm_loc loc)
 {
-    const char *ta = sema_dim_text(s, a), *tb = sema_dim_text(s, b);
+    const char *ta = operand_text(s, a), *tb = operand_text(s, b);
     diag *d = sema_error(s, E0307, loc, "`%s / %s` is not known to be exact", ta, tb);
     bool number = !b->name && b->nf->n == 1 && b->nf->t[0].n == 0;
     if (a->value % b->value != 0 && number && a->name)
@@ -342,6 +373,8 @@ static const sema_dim *divide(sema *s, ast_op op, const sema_dim *a, const sema_
     const sema_poly *exact = poly_div(s, p, q);
     if (exact) return op == AST_OP_MOD ? sema_dim_int(s, 0) : anonymous(s, exact, loc);
     bool fixed = a->fixed && b->fixed, unbound = a->unbound || b->unbound;
+    if (!fixed && op == AST_OP_DIV && (exact = poly_div_by_values(s, p, q)))
+        return anonymous(s, exact, loc);
     int64_t quotient = floor_div(a->value, b->value), rest = a->value - quotient * b->value;
     int64_t cp, cq;
     if (poly_is_const(p, &cp) && poly_is_const(q, &cq) && op != AST_OP_DIV)
@@ -383,23 +416,6 @@ const sema_dim *sema_dim_binary(sema *s, ast_op op, const sema_dim *a, const sem
 const sema_dim *sema_dim_neg(sema *s, const sema_dim *a, dfm_loc loc)
 {
     return sema_dim_binary(s, AST_OP_SUB, sema_dim_int(s, 0), a, loc);
-}
-
-/* p with the values of its fixed atoms in place of them; NULL on overflow. */
-static const sema_poly *poly_with_values(sema *s, const sema_poly *p)
-{
-    struct sema_dims *d = table(s);
-    sema_poly *out = poly_new(s);
-    for (uint32_t i = 0; i < p->n; i++) {
-        sema_term t = {.coef = p->t[i].coef};
-        for (uint32_t k = 0; k < p->t[i].n; k++) {
-            const sema_atom *a = &d->atoms.p[p->t[i].atoms[k]];
-            if (!a->fixed) t.atoms[t.n++] = p->t[i].atoms[k];
-            else if (__builtin_mul_overflow(t.coef, a->value, &t.coef)) return NULL;
-        }
-        if (!add_term(s, out, t.coef, t.atoms, t.n)) return NULL;
-    }
-    return out;
 }
 
 bool sema_dim_equal(sema *s, const sema_dim *a, const sema_dim *b)

@@ -98,22 +98,23 @@ static void do_return(sema *s, const ast_node *st)
 
 /* -- require ------------------------------------------------------------------------------------------ */
 
-void sema_require_facts(sema *s, const ast_node *cond)
+bool sema_require_facts(sema *s, const ast_node *cond)
 {
-    if (!ast_is(cond, AST_BINARY)) return;
+    if (!ast_is(cond, AST_BINARY)) return true;
     if (cond->op == AST_OP_AND) {
-        sema_require_facts(s, cond->a);
-        sema_require_facts(s, cond->b);
-        return;
+        bool left = sema_require_facts(s, cond->a);
+        return sema_require_facts(s, cond->b) && left;
     }
     bool rest = cond->op == AST_OP_EQ && ast_is(cond->a, AST_BINARY) &&
                 cond->a->op == AST_OP_MOD && ast_is(cond->b, AST_INT) && cond->b->num.i == 0;
-    if (!rest) return;
+    if (!rest) return true;
     sema_value a = sema_dim_expr(s, cond->a->a), b = sema_dim_expr(s, cond->a->b);
     int64_t x, y;
-    if (!sema_is_int(a, &x) || !sema_is_int(b, &y) || y == 0 || x % y != 0) return;
+    if (!sema_is_int(a, &x) || !sema_is_int(b, &y) || y == 0) return true;
+    if (x % y != 0) return false;
     sema_dim_fact(s, sema_need_dim(s, a, cond->loc, "an operand"),
                   sema_need_dim(s, b, cond->loc, "an operand"));
+    return true;
 }
 
 /* "D = 48, H = 5" for the names in a condition. */
