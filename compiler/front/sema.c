@@ -252,6 +252,7 @@ static void work(sema *s)
         check_others(s, AST_SAMPLER, s->sampler);
     }
     if (s->o->check_only) sema_check_uncalled(s);
+    if (s->o->check_only && ok_so_far(s)) sema_check_names(s);
     if (model && ok_so_far(s)) sema_apply_weights(s, s->weights);
     if (s->o->check_only) sema_check_layouts(s);
     sema_precision_end(s);

@@ -493,6 +493,7 @@ bool sema_init_program(sema *s);                         /* program "init" */
 /* Adds a program for root's graph; all its results go to `to` (IR_TO_PARAM: parameter i). */
 void sema_program(sema *s, const char *name, const sema_frame *root, ir_target to, bool replace);
 void sema_check_uncalled(sema *s);
+void sema_check_names(sema *s);                          /* sema_names.c */
 bool sema_is_section_word(const char *word);             /* train, sampler, ...: settable in variants */
 
 /* Where the module stands, to go back after something was evaluated only to be checked. */
