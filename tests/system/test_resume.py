@@ -124,7 +124,7 @@ def default_threads_on_the_digits(kit):
 @case
 def killed_at_random_instants(kit):
     """kill -9 while a checkpoint is written after every step. Always a whole one is left."""
-    plan, steps, kills = kit.small_plan(), 60, 14
+    plan, steps, kills = kit.small_plan(), 80, 14
     words = ["train", plan, "--resume", "run.name=killed", "train.steps=%d" % steps,
              "train.ckpt_every=1", "run.threads=1", "-q"]
     began = time.monotonic()
@@ -134,12 +134,19 @@ def killed_at_random_instants(kit):
     began = time.monotonic()
     train(kit, plan, "one", 1)
     start = time.monotonic() - began
+    one_step = min(max(whole - start, 0) / steps, 0.05)
     seed = time.time_ns()
     rng = random.Random(seed)
     run, died, saved = kit.folder / "runs/killed", [], 0
     for _ in range(kills):
+        goal = logged(run) + rng.randrange(4)
         p = kit.start(kit.rt_path, *words)
-        time.sleep(rng.uniform(0, start + 1.5 * max(whole - start, 0.05) / kills))
+        if rng.random() < 0.25:
+            time.sleep(rng.uniform(0, start))             # perhaps while it starts
+        else:
+            while logged(run) <= goal and p.poll() is None:
+                time.sleep(0.0005)
+            time.sleep(rng.uniform(0, one_step))          # perhaps while it saves
         p.kill()
         status = p.wait()
         check(status in (-9, 0), "seed %d: attempt %d exits %d: %s", seed, len(died), status,
