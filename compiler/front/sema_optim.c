@@ -96,7 +96,7 @@ static bool skips_flat(const ir_module *m, uint32_t k, const char *skip)
     return false;
 }
 
-/* A tag that no parameter has: misspelt, perhaps. */
+/* A tag that no parameter has, where others have tags: misspelt, perhaps. */
 static void check_skip(sema *s, const train_use *update)
 {
     const ir_module *m = s->m;
@@ -109,6 +109,7 @@ static void check_skip(sema *s, const train_use *update)
         for (uint32_t k = 0; k < p->n_tags && n < DFM_LEN(tags); k++)
             tags[n++] = dfm_name_str(m->names, p->tags[k]);
     }
+    if (!n) return;
     diag *d = diag_warning(s->diag, DIAG_E0613, update->node->loc, "no parameter has the tag `%s`",
                            update->skip);
     sema_suggest(s, d, update->skip, tags, n);
