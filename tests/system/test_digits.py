@@ -7,6 +7,7 @@ A classifier that has seen only real digits must read the generated ones as thei
 was trained with permuted labels must draw what the permutation says.
 """
 import os
+import sys
 import time
 
 from harness import case, check, log_lines, main
@@ -41,7 +42,7 @@ def digits(kit):
     done = judged(kit, plan, "own", own)
     check(done.code == 0, "the judge refuses the pictures:\n%s%s", done.out, done.err)
     permuted = kit.folder / "permuted.tar"
-    kit.run("python3", kit.source / "tests/judge/permute_labels.py", own, PERMUTATION, permuted)
+    kit.run(sys.executable, kit.source / "tests/judge/permute_labels.py", own, PERMUTATION, permuted)
     done = judged(kit, plan, "permuted", permuted, "--permuted", PERMUTATION)
     check(done.code == 0, "the judge refuses the pictures of permuted labels:\n%s%s", done.out, done.err)
     done = kit.run(os.environ["DFM_JUDGE"], "runs/permuted/samples.safetensors", own, code=None)

@@ -106,6 +106,12 @@ def dit_of_the_paper_with_the_library_inlined(kit):
 
 
 @case
+def wan_with_the_library_inlined(kit):
+    sizes = [word for dim in ("B=1", "T=4", "Y=8", "X=8") for word in ("--set", "dim." + dim)]
+    same_with_and_without(kit, "wan_1_3b.dfm", sizes, [[], ["--precision", "bf16"]])
+
+
+@case
 def the_machine_code_is_the_same(kit):
     flags = SMALL + ["--set", "dim.L=1"]
     whole, _ = without_library(kit, "dit.dfm")

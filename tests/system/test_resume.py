@@ -124,7 +124,7 @@ def default_threads_on_the_digits(kit):
 @case
 def killed_at_random_instants(kit):
     """kill -9 while a checkpoint is written after every step. Always a whole one is left."""
-    plan, steps, kills = kit.small_plan(), 80, 14
+    plan, steps, kills = kit.small_plan(), 130, 24
     words = ["train", plan, "--resume", "run.name=killed", "train.steps=%d" % steps,
              "train.ckpt_every=1", "run.threads=1", "-q"]
     began = time.monotonic()
@@ -157,7 +157,7 @@ def killed_at_random_instants(kit):
         saved = now
         died.append(now if status == -9 else "done")
     print("    checkpoints left by the kills: %s" % died)
-    check(len([d for d in died if d != "done"]) >= 10, "only %s were killed", died)
+    check(len([d for d in died if d != "done"]) >= 20, "only %s were killed", died)
     check(len(set(died)) >= 3, "the kills hit %s: not spread over the run", died)
     last = kit.rt(*[w for w in words if w != "-q"])
     found = re.search(r"after step (\d+)", last.err)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """test_training.py: the digits model learns, twice the same; accumulation is a larger batch."""
 import math
+import sys
 
 from harness import SMALL, case, check, equal, log_lines, main
 
@@ -55,7 +56,7 @@ def labels_are_learned(kit):
     """The same pictures with other labels: another run from the second step on."""
     plan = kit.small_plan()
     digits, permuted = kit.source / "models/data/digits.tar", kit.folder / "permuted.tar"
-    kit.run("python3", kit.source / "tests/judge/permute_labels.py", digits, "7890123456", permuted)
+    kit.run(sys.executable, kit.source / "tests/judge/permute_labels.py", digits, "7890123456", permuted)
     own = losses(kit, plan, "own", "data.path=%s" % digits, "run.threads=1")
     equal(losses(kit, plan, "default", "run.threads=1"), own, "losses with the default data")
     other = losses(kit, plan, "other", "data.path=%s" % permuted, "run.threads=1")
