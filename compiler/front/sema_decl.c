@@ -340,7 +340,7 @@ static sema_value ragged_dim(sema *s, const sema_decl *d, const ast_node *call)
     if (!s->o->check_only) {
         diag *e = sema_error(s, E0317, d->node->loc, "dim `%s` is ragged; ragged dims are checked, "
                                                      "not compiled", d->name);
-        diag_help(e, "give it one length: `--set dim.%s=1024`", d->name);
+        diag_help(e, "`--set dim.%s=1024` makes it a plain dim, if the program needs no runs", d->name);
         return sema_poison();
     }
     int64_t n = d->witness ? d->witness : over->value * 3;
