@@ -514,6 +514,15 @@ static bool same_coords(const ir_ix *a, const ir_ix *b, uint32_t n)
     return true;
 }
 
+/* What this kernel stores, its other instructions use as others will read it: a value compared with
+ * its own maximum must not differ by a rounding. */
+static kir_ref as_stored(kz_kernel *b, kir_ref v, dfm_dtype d)
+{
+    kir_op op = b->insts.p[v.i].inst.op;
+    if (d != DFM_BF16 || op == KIR_LOAD || op == KIR_ROUND) return v;
+    return kz_add_inst(b, (kir_inst){.op = KIR_ROUND, .dtype = DFM_F32, .ref = {v}});
+}
+
 kir_ref kz_pull(kz_kernel *b, kz_val x, const ir_ix *coords, uint32_t guard)
 {
     x = kz_resolve(x.f, x.v);
@@ -529,6 +538,7 @@ kir_ref kz_pull(kz_kernel *b, kz_val x, const ir_ix *coords, uint32_t guard)
     kir_ref r;
     if (s->placed && !mine) r = kz_load(b, &s->place, coords, guard, 0);
     else r = compute(b, x, coords, guard);
+    if (mine) r = as_stored(b, r, dtype_of(b, x));
     dfm_push(b->z->a, &b->memo, ((kz_memo){x, guard, coords, r}));
     return r;
 }

@@ -6,9 +6,6 @@
  *   --interpreted   do not compile      --keep-going   do not stop at the fifth failure
  *   --no-shrink     print failures as they are      --jobs N   processes at a time (2)
  *
- * open/ holds programs that fail for a reason that is known and waits for a decision; run them
- * with --file.
- *
  * Fails if a program fails, or if an op or a function of the tables was never met.
  */
 #include <dirent.h>
