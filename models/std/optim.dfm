@@ -10,6 +10,14 @@
 # `step` is the number of updates done before this one.
 dfm 1
 
+## What an average with memory b that started at zero lacks after n terms: 1 / (1 - b^n), where the
+## difference loses no digits.
+block unbias(b: const, n: f32) -> f32 {
+  y = 1.0
+  if b > 0 { y = -1 / expm1(n * log(b)) }
+  return y
+}
+
 ## AdamW (Loshchilov & Hutter 2019). skip=TAG: no decay for parameters with that tag.
 block adamw(w: f32[...], g: f32[...], m: f32[...], v: f32[...], step: i32, lr: f32,
             betas: const = (0.9, 0.999), eps: const = 1e-8, decay: const = 0.01)
@@ -18,9 +26,9 @@ block adamw(w: f32[...], g: f32[...], m: f32[...], v: f32[...], step: i32, lr: f
   n  = f32(step) + 1
   m  = b1 * m + (1 - b1) * g
   v  = b2 * v + (1 - b2) * g ^ 2
-  c1 = 1 / (1 - b1 ^ n)  # m and v start at zero: what they lack
-  c2 = 1 / (1 - b2 ^ n)
-  w  = w * (1 - lr * decay) - lr * c1 * m / (sqrt(c2 * v) + eps)
+  m1 = m * unbias(b1, n)
+  v1 = v * unbias(b2, n)
+  w  = w * (1 - lr * decay) - lr * m1 / (sqrt(v1) + eps)
   return w, m, v
 }
 
