@@ -207,6 +207,13 @@ static bool choose_all(sema *s)
     return ok && choose(s, AST_WEIGHTS, o->weights, REPORT, &s->weights);
 }
 
+/* f32 or bf16, where no section is chosen. */
+static const char *plain_precision(sema *s)
+{
+    const char *name = s->o->precision ? s->o->precision : variant_choice(s, "precision");
+    return name ? name : "f32";
+}
+
 static void name_module(sema *s)
 {
     ir_module *m = s->m;
@@ -214,7 +221,7 @@ static void name_module(sema *s)
     m->variant = s->o->variant ? s->o->variant : "";
     m->train = s->train ? s->train->text : "";
     m->sampler = s->sampler ? s->sampler->text : "";
-    m->precision = s->precision ? s->precision->text : s->o->precision ? s->o->precision : "f32";
+    m->precision = s->precision ? s->precision->text : plain_precision(s);
 }
 
 /* -- the order of work ------------------------------------------------------------------------------- */
@@ -240,9 +247,7 @@ static void work(sema *s)
     if (!load_all(s) || !choose_all(s)) return;
     name_module(s);
     if (!sema_declare_file(s)) return;
-    const char *plain = s->precision ? NULL : s->o->precision ? s->o->precision
-                                            : variant_choice(s, "precision");
-    if (!sema_precision_begin(s, s->precision, plain ? plain : "f32")) return;
+    if (!sema_precision_begin(s, s->precision, s->precision ? NULL : plain_precision(s))) return;
     bool model = s->model.node != NULL;
     if (model && !sema_forward(s)) model = false;
     if (model && s->train) sema_train_section(s, s->train);
