@@ -1,4 +1,4 @@
-/* dev_blocks.c - page-aligned, zeroed blocks of host memory. */
+/* dev_blocks.c - page-aligned, zeroed blocks of host memory, and copies between them. */
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -29,4 +29,28 @@ void dev_blocks_free(dev_blocks *b)
 {
     for (uint32_t i = 0; i < b->list.n; i++) munmap(b->list.p[i].p, b->list.p[i].bytes);
     b->list.n = 0;
+}
+
+void dev_host_copy_in(dev *d, void *device, const void *host, uint64_t bytes)
+{
+    (void)d;
+    memcpy(device, host, bytes);
+}
+
+void dev_host_copy_out(dev *d, void *host, const void *device, uint64_t bytes)
+{
+    (void)d;
+    memcpy(host, device, bytes);
+}
+
+void dev_host_copy(dev *d, void *to, const void *from, uint64_t bytes)
+{
+    (void)d;
+    memmove(to, from, bytes);
+}
+
+void dev_host_clear(dev *d, void *device, uint64_t bytes)
+{
+    (void)d;
+    memset(device, 0, bytes);
 }

@@ -234,32 +234,6 @@ static dfm_status cpu_roof(dev *d, dev_roof *out, dfm_err *err)
     return st;
 }
 
-/* -- copies ------------------------------------------------------------------------------------ */
-
-static void cpu_copy_in(dev *d, void *device, const void *host, uint64_t bytes)
-{
-    (void)d;
-    memcpy(device, host, bytes);
-}
-
-static void cpu_copy_out(dev *d, void *host, const void *device, uint64_t bytes)
-{
-    (void)d;
-    memcpy(host, device, bytes);
-}
-
-static void cpu_copy(dev *d, void *to, const void *from, uint64_t bytes)
-{
-    (void)d;
-    memmove(to, from, bytes);
-}
-
-static void cpu_clear(dev *d, void *device, uint64_t bytes)
-{
-    (void)d;
-    memset(device, 0, bytes);
-}
-
 static dev_counts cpu_counts(const dev *d) { return ((const cpu *)d)->counts; }
 
 const dev_ops dev_cpu_ops = {
@@ -272,9 +246,9 @@ const dev_ops dev_cpu_ops = {
     .roof = cpu_roof,
     .prepare = cpu_prepare,
     .run = cpu_run,
-    .copy_in = cpu_copy_in,
-    .copy_out = cpu_copy_out,
-    .copy = cpu_copy,
-    .clear = cpu_clear,
+    .copy_in = dev_host_copy_in,
+    .copy_out = dev_host_copy_out,
+    .copy = dev_host_copy,
+    .clear = dev_host_clear,
     .counts = cpu_counts,
 };

@@ -1,4 +1,4 @@
-/* dev_impl.h - what devices share: blocks of host memory, stepping through loops. */
+/* dev_impl.h - what devices share: blocks of host memory, copies, stepping through loops. */
 #ifndef DFM_RUNTIME_DEV_IMPL_H
 #define DFM_RUNTIME_DEV_IMPL_H
 
@@ -11,6 +11,12 @@ typedef struct dev_block { void *p; uint64_t bytes; } dev_block;
 typedef struct dev_blocks { DFM_VEC(dev_block) list; } dev_blocks;
 dfm_status dev_blocks_add(dev_blocks *b, dfm_arena *a, uint64_t bytes, void **out, dfm_err *err);
 void dev_blocks_free(dev_blocks *b);
+
+/* -- dev_blocks.c: the copies of devices whose memory is the host's ---------------------------- */
+void dev_host_copy_in(dev *d, void *device, const void *host, uint64_t bytes);
+void dev_host_copy_out(dev *d, void *host, const void *device, uint64_t bytes);
+void dev_host_copy(dev *d, void *to, const void *from, uint64_t bytes);
+void dev_host_clear(dev *d, void *device, uint64_t bytes);
 
 /* -- dev_code.c: host code of a plan --------------------------------------------------------------
  * The plan's file and its folder must belong to the user or to root and nobody else may be able to

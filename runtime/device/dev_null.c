@@ -78,30 +78,6 @@ static dfm_status null_run(dev *d, const dev_list *list, plan_kctx *ctx, const b
     return DFM_OK;
 }
 
-static void null_copy_in(dev *d, void *device, const void *host, uint64_t bytes)
-{
-    (void)d;
-    memcpy(device, host, bytes);
-}
-
-static void null_copy_out(dev *d, void *host, const void *device, uint64_t bytes)
-{
-    (void)d;
-    memcpy(host, device, bytes);
-}
-
-static void null_copy(dev *d, void *to, const void *from, uint64_t bytes)
-{
-    (void)d;
-    memmove(to, from, bytes);
-}
-
-static void null_clear(dev *d, void *device, uint64_t bytes)
-{
-    (void)d;
-    memset(device, 0, bytes);
-}
-
 static dev_counts null_counts(const dev *d) { return ((const null_dev *)d)->counts; }
 
 static dfm_status null_roof(dev *d, dev_roof *out, dfm_err *err)
@@ -121,9 +97,9 @@ const dev_ops dev_null_ops = {
     .roof = null_roof,
     .prepare = null_prepare,
     .run = null_run,
-    .copy_in = null_copy_in,
-    .copy_out = null_copy_out,
-    .copy = null_copy,
-    .clear = null_clear,
+    .copy_in = dev_host_copy_in,
+    .copy_out = dev_host_copy_out,
+    .copy = dev_host_copy,
+    .clear = dev_host_clear,
     .counts = null_counts,
 };
