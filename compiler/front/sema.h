@@ -407,8 +407,9 @@ bool sema_assign_flats(sema *s);                                 /* sema_optim.c
 /* Builds program "step.update" from the `use` statements that sema_train_stmt collected. */
 bool sema_optimizer_programs(sema *s, const ast_node *train);    /* sema_optim.c */
 bool sema_sampler_section(sema *s, const ast_node *sampler);     /* sema_sampler.c */
-/* Is `name` a constant formal of the chosen sampler, which `--set const.NAME=` may give? */
-bool sema_sampler_takes(const sema *s, const char *name);
+/* Is `name` a constant formal of the chosen sampler, which `--set` may give; or of any, for a
+ * variant? */
+bool sema_sampler_takes(const sema *s, const char *name, bool any);
 /* Published names of all params from the chosen weights section (or none: native names). */
 bool sema_apply_weights(sema *s, const ast_node *weights_or_null);       /* sema_weights.c */
 /* Reads the precision section, or plain "f32" / "bf16" (node NULL, name given). */
@@ -448,6 +449,11 @@ typedef struct sema_decl {         /* a dim or const at file level */
     int64_t witness;               /* value of an unbound dynamic dim; 0: none yet */
 } sema_decl;
 
+typedef struct sema_setting {      /* of a constant formal of the sampler */
+    const char *name;
+    const ast_node *value;
+} sema_setting;
+
 struct sema_file {
     const char *path;              /* as opened; shown in messages */
     ast_file *ast;
@@ -469,6 +475,7 @@ struct sema {
     DFM_VEC(sema_file *) files;
     sema_fn model;                 /* the model compiled; node NULL if the file has none */
     const ast_node *variant, *train, *sampler, *weights, *precision;
+    DFM_VEC(sema_setting) sampler_sets;      /* from the variant, then from --set */
     sema_act *act;
     sema_frame *frame;
     ir_builder b;

@@ -67,7 +67,10 @@ static bool override(sema *s, const char *name, const ast_node *value, const cha
         d->override_from = from;
         return true;
     }
-    if (sema_sampler_takes(s, name)) return true;
+    if (sema_sampler_takes(s, name, dfm_starts_with(from, "variant"))) {
+        dfm_push(s->arena, &s->sampler_sets, ((sema_setting){name, value}));
+        return true;
+    }
     const char *names[256];
     uint32_t n = 0;
     diag *e = sema_error(s, E0403, loc, "%s sets `%s`, and the file has no dim or constant of that "

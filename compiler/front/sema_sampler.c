@@ -1,56 +1,47 @@
 /* sema_sampler.c - samplers: program "sample". Formals of tensor types are the program's inputs;
- * constants have defaults that `--set const.NAME=` replaces. */
-#include <errno.h>
-#include <stdlib.h>
+ * constants have defaults that a variant or `--set const.NAME=` replaces. */
 #include <string.h>
 
 #include "compiler/front/sema.h"
 
-/* The text after `const.NAME=` on the command line, the last one given; NULL if there is none. */
-static const char *override_of(const sema *s, const char *name)
+/* What the variant or `--set const.NAME=` gives a constant, the last one given; NULL if nothing. */
+static const ast_node *override_of(const sema *s, const char *name)
 {
-    const char *found = NULL;
-    size_t n = strlen(name);
-    for (uint32_t i = 0; i < s->o->n_sets; i++) {
-        const char *t = s->o->sets[i];
-        if (strncmp(t, "const.", 6) || strncmp(t + 6, name, n) || t[6 + n] != '=') continue;
-        found = t + 7 + n;
-    }
-    return found;
+    for (uint32_t i = s->sampler_sets.n; i-- > 0;)
+        if (!strcmp(s->sampler_sets.p[i].name, name)) return s->sampler_sets.p[i].value;
+    return NULL;
 }
 
-bool sema_sampler_takes(const sema *s, const char *name)
+static bool takes(const ast_node *sampler, const char *name)
 {
-    for (uint32_t i = 0; s->sampler && i < ast_n(s->sampler->a); i++) {
-        const ast_node *f = ast_at(s->sampler->a, i);
+    for (uint32_t i = 0; i < ast_n(sampler->a); i++) {
+        const ast_node *f = ast_at(sampler->a, i);
         if (ast_is(f, AST_FORMAL) && f->a->kind == AST_KIND_CONST && !strcmp(f->text, name))
             return true;
     }
     return false;
 }
 
-static sema_value constant_of_text(sema *s, const char *text)
+bool sema_sampler_takes(const sema *s, const char *name, bool any)
 {
-    char *end;
-    if (!strcmp(text, "true") || !strcmp(text, "false")) return sema_bool(text[0] == 't');
-    errno = 0;
-    long long i = strtoll(text, &end, 10);
-    if (*text && !*end && !errno) return sema_int(i);
-    double f = strtod(text, &end);
-    if (*text && !*end) return sema_float(f);
-    return sema_string(dfm_strdup(s->arena, text));
+    for (uint32_t i = 0; any && i < s->main->sections.n; i++) {
+        const ast_node *section = s->main->sections.p[i];
+        if (section->kind == AST_SAMPLER && takes(section, name)) return true;
+    }
+    return s->sampler && takes(s->sampler, name);
 }
 
 static bool bind_constant(sema *s, const ast_node *sampler, const ast_node *f)
 {
-    const char *text = override_of(s, f->text);
-    if (!text && !f->b) {
+    const ast_node *value = override_of(s, f->text);
+    if (!value) value = f->b;
+    if (!value) {
         diag *d = sema_error(s, E0407, f->loc, "constant `%s` of sampler `%s` has no value",
                              f->text, sampler->text);
         diag_help(d, "give it a default, or `--set const.%s=`", f->text);
         return false;
     }
-    sema_value v = text ? constant_of_text(s, text) : sema_expr(s, f->b);
+    sema_value v = sema_expr(s, value);
     if (sema_bad(v)) return false;
     if (v.kind == SV_TENSOR || v.kind == SV_RECORD) {
         sema_error(s, E0313, f->loc, "`%s` must be a constant", f->text);

@@ -239,23 +239,32 @@ static void each_change_sees_the_length(void **state)
     h_done(h);
 }
 
+/* Constants of a sampler: from --set, else from the variant, else as declared. */
 static void sampler_repeats(void **state)
 {
     char text[2000];
-    const char *sets[] = {"const.steps=3"};
-    front_options o = {.sets = sets, .n_sets = 1};
+    const char *sets[] = {"const.steps=1+2"};
     snprintf(
         text, sizeof text,
         "%ssampler s(c: f32[B, D], steps: const = 50, gain: const = 2.0) for m -> f32[B, D] {\n"
         "  x = 0 * c\n  repeat k[i: steps] with x {\n"
         "    a = gain * (i + 1) / steps\n"
-        "    repeat j[n: 2] with x { x = x + a * c + n }\n  }\n  return x\n}\n",
+        "    repeat j[n: 2] with x { x = x + a * c + n }\n  }\n  return x\n}\n"
+        "sampler other(n: const = 1) for m -> f32[B, D] { return n * normal([B, D]) }\n"
+        "variant \"v\" for m { steps = 5; gain = 4.0; n = 2 }\n",
         MODEL);
-    h_ctx *h = h_compile(text, &o);
-    const double *x = h_run(h, "sample", 0), *c = h_get(h, "c", 12);
-    for (int i = 0; i < 12; i++) CLOSE(x[i], 2 * c[i] * 2 * (1 + 2 + 3) / 3 + 3, 1e-6);
-    assert_string_equal(dfm_name_str(h->m->names, h_graph(h, "sample")->results.p[0].name), "out");
-    h_done(h);
+    for (int k = 0; k < 4; k++) {
+        front_options o = {.sets = sets, .n_sets = k & 1, .variant = k & 2 ? "v" : NULL};
+        int steps = k & 1 ? 3 : k & 2 ? 5 : 50, gain = k & 2 ? 4 : 2;
+        h_ctx *h = h_compile(text, &o);
+        if (!h->m) h_print(h);
+        assert_non_null(h->m);
+        const double *x = h_run(h, "sample", 0), *c = h_get(h, "c", 12);
+        for (int i = 0; i < 12; i++) CLOSE(x[i], c[i] * gain * (steps + 1) + steps, 1e-5);
+        const ir_graph *g = h_graph(h, "sample");
+        assert_string_equal(dfm_name_str(h->m->names, g->results.p[0].name), "out");
+        h_done(h);
+    }
 }
 
 static void draws_in_repeats_differ(void **state)
