@@ -194,6 +194,14 @@ static const char *dim_value_note(sema *s, const sema_dim *a, const sema_dim *b)
                     v ? v : "", v ? "\"" : "");
 }
 
+static uint32_t union_rank(const ir_module *m, ir_type a, ir_type b)
+{
+    const ir_type_info *ti = ir_type_of(m, b);
+    uint32_t n = ir_type_of(m, a)->rank;
+    for (uint32_t i = 0; i < ti->rank; i++) n += ir_dim_at(m, a, ti->dims[i]) < 0;
+    return n;
+}
+
 static void report_dims(sema *s, ir_dim left, ir_dim right, sema_value a, sema_value b,
                         dfm_loc op_loc, const char *spelling)
 {
@@ -206,8 +214,14 @@ static void report_dims(sema *s, ir_dim left, ir_dim right, sema_value a, sema_v
     diag_note(d, "%s", dim_value_note(s, da, db));
     const char *text = dfm_loc_some(b.loc) ? diag_source(s->diag, s->arena, b.loc) : "x";
     if (strlen(text) > 24 || strchr(text, '\n')) text = "...";
+    bool apart = a.kind == SV_TENSOR && b.kind == SV_TENSOR &&
+                 union_rank(s->m, sema_type_of(s, a), sema_type_of(s, b)) ==
+                     ir_type_of(s->m, sema_type_of(s, a))->rank +
+                         ir_type_of(s->m, sema_type_of(s, b))->rank;
     if (da->value == db->value)
         diag_help(d, "if they mean the same: `rename(%s, %s -> %s)`", text, nb, na);
+    else if (apart)
+        diag_help(d, "if all pairs are meant, say so in an `op`: `y[i, j] = a[i] %s b[j]`", spelling);
     else
         diag_help(d, "bring one to the other, for example `linear(%s, %s -> %s) as name`", text, nb,
                   na);
@@ -232,7 +246,7 @@ static bool align(sema *s, ir_fn fn, const sema_value *args, ir_val *x, uint32_t
             report_dims(s, a, b, args[i - 1], args[i], op_loc, spelling);
             return false;
         }
-        if (ir_type_of(s->m, sum)->rank + ir_type_of(s->m, t)->rank > IR_MAX_RANK) {
+        if (union_rank(s->m, sum, t) > IR_MAX_RANK) {
             sema_error(s, E0311, op_loc, "a tensor has at most %d dims", IR_MAX_RANK);
             return false;
         }
