@@ -1,7 +1,8 @@
 /* ast_lex.c - the scanner's actions: tokens with values, comments, the automatic `;`, brackets.
  *
  * A line end acts as `;` when the last token can end a statement, no `(` or `[` is open, and the
- * next line does not start with a word that goes on (keywords.def), `->` or a binary operator. A `;` is supplied
+ * next line does not start with a word that goes on (keywords.def), `->` or a binary operator.
+ * A `;` is supplied
  * before `}` and at the end of the file.
  *
  * The token array always has matched brackets: a `(` or `[` that is still open at `}`, at a
@@ -45,7 +46,8 @@ bool ast_goes_on(int token)
 {
     int flags = ast_keyword_flags(token);
     switch (token) {
-    case TOK_ARROW: case TOK_DOTDOT: case TOK_FDIV: case '+': case '-': case '*': case '/': case '%':
+    case TOK_ARROW: case TOK_DOTDOT: case TOK_FDIV:
+    case '+': case '-': case '*': case '/': case '%':
     case '^': case TOK_EQ: case TOK_NE: case TOK_LE: case TOK_GE: case '<': case '>': return true;
     default: return flags >= 0 && (flags & GOES);
     }

@@ -26,11 +26,11 @@ typedef struct front_options {
     const char *variant;           /* NULL: the file's own values */
     const char *train;             /* NULL: the only train section, or none */
     const char *sampler;           /* NULL: the only sampler, or none */
-    const char *precision;         /* a section's name, or "f32", "bf16"; NULL: the only one, or f32 */
+    const char *precision;         /* a section's name, or "f32", "bf16"; NULL: the first, or f32 */
     const char *weights;           /* NULL: the only weights section, or none */
     const char *const *sets;       /* "dim.B=8", "const.EPS=1e-5" */
     uint32_t n_sets;
-    bool check_only;               /* unbound dynamic dims get a witness value; layouts are checked */
+    bool check_only;               /* unbound dynamic dims get a witness; layouts are checked */
 } front_options;
 
 /* Compile. False if errors were reported; *out is then NULL. Warnings do not count. */

@@ -5,7 +5,7 @@
 
 #include "runtime/base/file.h"
 
-/* -- files --------------------------------------------------------------------------------------- */
+/* -- files ------------------------------------------------------------------------------------- */
 
 static sema_file *load(sema *s, const char *path, bool is_std, dfm_loc loc, int depth);
 
@@ -102,7 +102,7 @@ static bool load_all(sema *s)
     return s->main && diag_n_errors(s->diag) == 0;
 }
 
-/* -- what is chosen ------------------------------------------------------------------------------- */
+/* -- what is chosen ---------------------------------------------------------------------------- */
 
 bool sema_is_section_word(const char *word)
 {
@@ -157,8 +157,9 @@ static bool choose(sema *s, ast_kind kind, const char *wanted, ambiguous several
         (strcmp(wanted, "f32") == 0 || strcmp(wanted, "bf16") == 0))
         return true;
     if (wanted) {
-        diag *d = sema_error(s, E0403, (dfm_loc){0}, "there is no %s `%s`%s%s", word, wanted,
-                             s->model.node ? " for " : "", s->model.node ? s->model.node->text : "");
+        diag *d =
+            sema_error(s, E0403, (dfm_loc){0}, "there is no %s `%s`%s%s", word, wanted,
+                       s->model.node ? " for " : "", s->model.node ? s->model.node->text : "");
         dfm_sb sb = dfm_sb_make(s->arena);
         for (uint32_t i = 0; i < n; i++) dfm_sb_printf(&sb, "%s%s", i ? ", " : "", names[i]);
         if (n) diag_note(d, "the file has: %s", dfm_sb_cstr(&sb));
@@ -224,7 +225,7 @@ static void name_module(sema *s)
     m->precision = s->precision ? s->precision->text : plain_precision(s);
 }
 
-/* -- the order of work ------------------------------------------------------------------------------- */
+/* -- the order of work ------------------------------------------------------------------------- */
 
 static bool ok_so_far(const sema *s) { return diag_n_errors(s->diag) == 0; }
 

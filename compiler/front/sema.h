@@ -30,8 +30,8 @@
  *     aliases where b has those: linear is contract(x, weight, io.src), D -> D included. Operands
  *     are rounded to the activation's compute dtype, which is also the result's.
  *   - `param` needs an `init`.
- *   - last_dim(x), first_dim(x): dims of a tensor; has_dim(x, D): bool; merged(Gy, Gx) or merged(g): the dim
- *     whose factors these are; len(g): number of dims or elements; extent(D): an int; g[0]: an
+ *   - last_dim(x), first_dim(x): dims of a tensor; has_dim(x, D): bool; merged(Gy, Gx) or
+ *     merged(g): the dim whose factors these are; len(g): number of dims or elements; extent(D): an int; g[0]: an
  *     element of a group or tuple. `s = merged(g)` binds a local name to the dim itself,
  *     `dim S2 = S` makes a new dim.
  *   - `require false, "text"` refuses constants; the report stands at the user's call.
@@ -182,7 +182,7 @@ sema_value sema_convert(sema *s, sema_value v, const sema_type *want, dfm_loc lo
 /* v with every dim B replaced by a dim of `dims` that is ragged over B, where v lacks that one. */
 ir_val sema_absorb_ragged(sema *s, ir_val v, const ir_dim *dims, uint32_t n, dfm_loc loc);
 
-/* -- frames, values as tensors: sema_value.c ---------------------------------------------------- */
+/* -- frames, values as tensors: sema_value.c --------------------------------------------------- */
 
 typedef struct sema_capture { ir_val outer, inner; } sema_capture;
 typedef struct sema_xs { uint32_t param; ir_val outer, inner; } sema_xs;
@@ -240,7 +240,7 @@ const double *sema_const_data(sema *s, ir_val v);
 /* v replaced by a const op when it is made of constants only and not too large. */
 ir_val sema_fold(sema *s, ir_val v);
 
-/* -- expressions: sema_expr.c, sema_map.c ------------------------------------------------------- */
+/* -- expressions: sema_expr.c, sema_map.c ------------------------------------------------------ */
 
 sema_value sema_expr(sema *s, const ast_node *e);
 /* A CALL, or one wrapped in AS, INIT, TAG. */
@@ -255,7 +255,7 @@ sema_value sema_map(sema *s, ir_fn fn, const sema_value *args, uint32_t n, dfm_l
                     dfm_loc op_loc, const char *spelling);
 sema_value sema_cast(sema *s, sema_value v, dfm_dtype dt, dfm_loc loc);
 
-/* -- names: sema_scope.c ------------------------------------------------------------------------ */
+/* -- names: sema_scope.c ----------------------------------------------------------------------- */
 
 typedef struct sema_binding {
     const char *name;
@@ -290,7 +290,7 @@ bool sema_is_builtin(const char *name);
 const char *const *sema_builtin_names(void);             /* ends with NULL */
 void sema_suggest(sema *s, diag *d, const char *word, const char *const *candidates, uint32_t n);
 
-/* -- activations and calls: sema_call.c, sema_block.c --------------------------------------------- */
+/* -- activations and calls: sema_call.c, sema_block.c ------------------------------------------ */
 
 struct sema_act {
     sema_act *caller;
@@ -369,7 +369,7 @@ sema_value sema_reduce(sema *s, const char *name, sema_value x, const sema_dim *
 sema_value sema_gather(sema *s, sema_value table, const sema_dim *dim, sema_value index,
                        dfm_loc loc);
 
-/* -- parameters: sema_param.c --------------------------------------------------------------------- */
+/* -- parameters: sema_param.c ------------------------------------------------------------------ */
 
 /* Declares the param (or finds it again) and returns its value in the current frame. */
 sema_value sema_param_value(sema *s, const ast_node *param_stmt);
@@ -377,10 +377,10 @@ sema_value sema_buffer_value(sema *s, const ast_node *buffer_stmt);
 /* A param as a value of the current frame: stacked ones come in as xs of the repeats around. */
 ir_val sema_param_ref(sema *s, uint32_t param);
 
-/* -- repeat: sema_repeat.c ------------------------------------------------------------------------ */
+/* -- repeat: sema_repeat.c --------------------------------------------------------------------- */
 bool sema_repeat(sema *s, const ast_node *repeat);
 
-/* -- index ops: sema_op*.c -------------------------------------------------------------------------- */
+/* -- index ops: sema_op*.c --------------------------------------------------------------------- */
 
 /* Evaluate the body of an op. s->act is the op's activation: formals are bound in its scope
  * (tensors already converted to the formals' types; `...` is act->rest). Leaves one value per
@@ -396,7 +396,7 @@ bool sema_op_expr(sema *s, const ast_node *e, sema_value *out);
 /* Errors in an op that is never called are found by this (check; formals get their own types). */
 bool sema_check_op(sema *s, const ast_node *op, sema_file *file);
 
-/* -- sections ----------------------------------------------------------------------------------------- */
+/* -- sections ---------------------------------------------------------------------------------- */
 
 /* Statements that only sections have (DATA, MINIMIZE, USE): true if handled (or reported). */
 bool sema_train_stmt(sema *s, const ast_node *stmt);             /* sema_train.c */
@@ -428,7 +428,7 @@ dfm_dtype sema_precision_data(sema *s, dfm_dtype declared);      /* sema_precisi
 void sema_precision_end(sema *s);
 bool sema_check_layouts(sema *s);                                /* sema_layout.c: all sections */
 
-/* -- the whole ------------------------------------------------------------------------------------------ */
+/* -- the whole --------------------------------------------------------------------------------- */
 
 typedef struct sema_import {
     const char *alias;             /* NULL: names are visible unqualified */
@@ -501,7 +501,7 @@ bool sema_init_program(sema *s);                         /* program "init" */
 void sema_program(sema *s, const char *name, const sema_frame *root, ir_target to, bool replace);
 void sema_check_uncalled(sema *s);
 void sema_check_names(sema *s);                          /* sema_names.c */
-bool sema_is_section_word(const char *word);             /* train, sampler, ...: settable in variants */
+bool sema_is_section_word(const char *word); /* train, sampler, ...: settable in variants */
 
 /* Where the module stands, to go back after something was evaluated only to be checked. */
 typedef struct sema_mark {
@@ -513,6 +513,8 @@ void sema_mark_restore(sema *s, const sema_mark *mark);
 void sema_bodies_drop(sema *s, uint32_t first_graph);    /* sema_repeat.c */
 void sema_params_drop(sema *s, uint32_t first);          /* sema_param.c */
 
+/* loc, or, inside the standard library, the place of the user's call that led there. */
+dfm_loc sema_user_loc(sema *s, dfm_loc loc);
 /* diag_error, but what is found inside the standard library is reported at the user's call. */
 diag *sema_report(sema *s, diag_code code, dfm_loc loc, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

@@ -19,7 +19,7 @@ typedef struct binder {
     dfm_dtype any;                           /* what `any` is in results */
 } binder;
 
-/* -- matching arguments to formals -------------------------------------------------------------- */
+/* -- matching arguments to formals ------------------------------------------------------------- */
 
 static const char *kind_of(const ast_node *fn)
 {
@@ -71,8 +71,9 @@ static bool match_args(binder *b, const sema_arg *args, uint32_t n)
                            kind_of(b->fn.node), name, args[i].name);
             sema_suggest(s, d, args[i].name, names, n_formals);
         } else if (at >= (int)n_formals) {
-            d = sema_error(s, E0407, args[i].loc, "%s `%s` takes %u argument%s, and this is one more",
-                           kind_of(b->fn.node), name, n_formals, n_formals == 1 ? "" : "s");
+            d = sema_error(s, E0407, args[i].loc,
+                           "%s `%s` takes %u argument%s, and this is one more", kind_of(b->fn.node),
+                           name, n_formals, n_formals == 1 ? "" : "s");
         } else {
             d = sema_error(s, E0407, args[i].loc, "formal `%s` of `%s` is given twice",
                            ast_at(b->formals, (uint32_t)at)->text, name);
@@ -91,7 +92,7 @@ static bool match_args(binder *b, const sema_arg *args, uint32_t n)
     return true;
 }
 
-/* -- kinds of formals ------------------------------------------------------------------------------ */
+/* -- kinds of formals -------------------------------------------------------------------------- */
 
 static const char *what_arg(binder *b, const ast_node *formal)
 {
@@ -185,7 +186,7 @@ static bool bind_defaults(binder *b)
     return true;
 }
 
-/* -- what `...` stands for ---------------------------------------------------------------------------- */
+/* -- what `...` stands for --------------------------------------------------------------------- */
 
 /* `f32` or `f32[]`. Inside a comprehension a value is an element, so that such a formal takes it;
  * for the compiler it has the dims of the index variables: `...`. */
@@ -240,7 +241,7 @@ static bool collect_rest(binder *b)
     return true;
 }
 
-/* -- tensors ---------------------------------------------------------------------------------------------- */
+/* -- tensors ----------------------------------------------------------------------------------- */
 
 /* A written type, where an element has the dims that `...` stands for. */
 static bool type_with_elements(binder *b, const ast_node *type, sema_type *t)
@@ -281,7 +282,7 @@ static bool bind_tensors(binder *b)
     return true;
 }
 
-/* -- results ------------------------------------------------------------------------------------------------ */
+/* -- results ----------------------------------------------------------------------------------- */
 
 static bool result_type(binder *b, const ast_node *type, sema_type *t)
 {
@@ -342,7 +343,7 @@ static sema_value take_results(binder *b)
     return r;
 }
 
-/* -- the activation -------------------------------------------------------------------------------------------- */
+/* -- the activation ---------------------------------------------------------------------------- */
 
 static bool may_call(sema *s, sema_fn fn, const sema_call *call)
 {
@@ -421,8 +422,8 @@ sema_value sema_invoke(sema *s, sema_fn fn, const sema_arg *args, uint32_t n,
     bool ok = bind_given(&b) && bind_defaults(&b) && collect_rest(&b) && bind_tensors(&b) &&
               run_body(&b);
     if (ok && call->init && !b.act->init_used) {
-        sema_error(s, E0414, call->init->loc, "`%s` makes no parameter `weight`, which `init` is for",
-                   fn.node->text);
+        sema_error(s, E0414, call->init->loc,
+                   "`%s` makes no parameter `weight`, which `init` is for", fn.node->text);
     }
     sema_value r = ok ? take_results(&b) : sema_poison();
     sema_act_end(s);

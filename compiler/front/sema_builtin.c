@@ -81,7 +81,7 @@ sema_value builtin_result(builtin_call *c, ir_val v)
     return r;
 }
 
-/* -- reductions ---------------------------------------------------------------------------------- */
+/* -- reductions -------------------------------------------------------------------------------- */
 
 static ir_reducer reducer_of(const char *name)
 {
@@ -132,7 +132,8 @@ static sema_value call_reduce(builtin_call *c)
 {
     sema *s = c->s;
     const sema_dim *dims[IR_MAX_RANK];
-    const char *usage = sema_fmt(s, "%s(x) over all dims, %s(x, D, ...) over some", c->name, c->name);
+    const char *usage =
+        sema_fmt(s, "%s(x) over all dims, %s(x, D, ...) over some", c->name, c->name);
     int n = 0;
     if (!builtin_args(c, 1, IR_MAX_RANK + 1, NULL, usage)) return sema_poison();
     ir_val x = builtin_val(c, 0);
@@ -173,7 +174,7 @@ static bool minmax_reduces(builtin_call *c)
     return true;
 }
 
-/* -- scalar functions ------------------------------------------------------------------------------ */
+/* -- scalar functions -------------------------------------------------------------------------- */
 
 static sema_value call_scalar(builtin_call *c)
 {
@@ -209,7 +210,7 @@ static sema_value call_elsewhere(builtin_call *c)
     return sema_poison();
 }
 
-/* -- the table ------------------------------------------------------------------------------------------ */
+/* -- the table --------------------------------------------------------------------------------- */
 
 typedef struct builtin {
     const char *name;

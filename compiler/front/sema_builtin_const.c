@@ -20,8 +20,8 @@ static const double *table_of(builtin_call *c, ir_type *out_type)
     *out_type = ir_type_at(s->frame->g, x);
     const double *p = sema_const_data(s, x);
     if (p && ir_type_of(s->m, *out_type)->rank == 1) return p;
-    diag *d = sema_error(s, E0313, c->loc, "`%s` works on a table known at compile time, of one dim",
-                         c->name);
+    diag *d = sema_error(s, E0313, c->loc,
+                         "`%s` works on a table known at compile time, of one dim", c->name);
     diag_label(d, c->args[0].loc, sema_ir_type_text(s, *out_type));
     return NULL;
 }

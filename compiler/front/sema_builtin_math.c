@@ -72,7 +72,7 @@ sema_value builtin_contract(builtin_call *c)
     return builtin_result(c, contract_over(c, a, b, dims, n, locs));
 }
 
-/* -- attend ----------------------------------------------------------------------------------------- */
+/* -- attend ------------------------------------------------------------------------------------ */
 
 static const char *const attend_names[] = {"seq", "over", "within", "window", "causal", "mask",
                                            "scale", NULL};
@@ -148,7 +148,8 @@ static bool attend_roles(builtin_call *c, attention *t)
     t->at.value = last_dim(s, type_of(c, t->x[2]));
     ir_type k = type_of(c, t->x[1]);
     if (ir_dim_same(last_dim(s, k), t->at.feature)) return true;
-    diag *e = sema_error(s, E0304, c->loc, "the last dims of query and key do not meet in `attend`");
+    diag *e =
+        sema_error(s, E0304, c->loc, "the last dims of query and key do not meet in `attend`");
     diag_label(e, c->args[0].loc, sema_ir_type_text(s, type_of(c, t->x[0])));
     diag_label(e, c->args[1].loc, sema_ir_type_text(s, k));
     return false;
@@ -177,8 +178,10 @@ static bool attend_batch(builtin_call *c, attention *t)
             bool clash = ir_dim_same(batch[j], t->at.seq) || ir_dim_same(batch[j], t->at.over) ||
                          ir_dim_same(batch[j], t->at.feature);
             if (clash) {
-                sema_error(s, E0305, c->loc, "`attend`: dim `%s` has a role in one operand and is a "
-                           "batch dim in another", sema_dim_text(s, sema_dim_of(s, batch[j])));
+                sema_error(s, E0305, c->loc,
+                           "`attend`: dim `%s` has a role in one operand and is a "
+                           "batch dim in another",
+                           sema_dim_text(s, sema_dim_of(s, batch[j])));
                 return false;
             }
             if (ir_dim_at(s->m, type_of(c, t->x[i]), batch[j]) < 0) dims[rank++] = batch[j];
@@ -258,7 +261,7 @@ sema_value builtin_attend(builtin_call *c)
     return builtin_result(c, ir_get(b, o, 0));
 }
 
-/* -- conv ----------------------------------------------------------------------------------------------- */
+/* -- conv -------------------------------------------------------------------------------------- */
 
 typedef struct window {
     const sema_dim *in, *out, *kernel;
@@ -376,7 +379,7 @@ sema_value builtin_conv(builtin_call *c)
     return builtin_result(c, contract_over(c, x, w, over, n, locs));
 }
 
-/* -- gather, scatter_add ------------------------------------------------------------------------------------ */
+/* -- gather, scatter_add ----------------------------------------------------------------------- */
 
 static ir_val as_index(sema *s, sema_value v, dfm_loc loc)
 {
@@ -427,13 +430,14 @@ static bool is_among(const sema_dim *d, const sema_dim *const *list, int n)
     return false;
 }
 
-/* The dims of the result: D, then those of the updates that are not summed over. `over`: the dims of
- * the index that are, all of them if n_over is 0; the others count the tables. */
+/* The dims of the result: D, then those of the updates that are not summed over. `over`: the dims
+ * of the index that are, all of them if n_over is 0; the others count the tables. */
 static bool scatter_dims(builtin_call *c, ir_val ix, ir_val u, const sema_dim *const *over,
                          int n_over, ir_dim *dims, uint32_t *n)
 {
     sema *s = c->s;
-    const ir_type_info ti = *ir_type_of(s->m, type_of(c, ix)), ui = *ir_type_of(s->m, type_of(c, u));
+    const ir_type_info ti = *ir_type_of(s->m, type_of(c, ix)),
+                       ui = *ir_type_of(s->m, type_of(c, u));
     for (uint32_t i = 0; i < ti.rank; i++)
         if (!builtin_has_dim(c, u, sema_dim_of(s, ti.dims[i]), c->args[0].loc)) return false;
     for (int i = 0; i < n_over; i++)
@@ -451,9 +455,10 @@ sema_value builtin_scatter_add(builtin_call *c)
     sema *s = c->s;
     const sema_dim *over[3 * IR_MAX_RANK];
     int n_over = 0;
-    if (!builtin_args(c, 3, 3 + IR_MAX_RANK, NULL,
-                      "scatter_add(index, updates, D, K): sums of updates over K by row of D; without "
-                      "K over all dims of the index"))
+    if (!builtin_args(
+            c, 3, 3 + IR_MAX_RANK, NULL,
+            "scatter_add(index, updates, D, K): sums of updates over K by row of D; without "
+            "K over all dims of the index"))
         return sema_poison();
     ir_val ix = as_index(s, c->args[0].v, c->args[0].loc), u = builtin_val(c, 1);
     const sema_dim *d = sema_need_dim(s, c->args[2].v, c->args[2].loc, "the dim of `scatter_add`");
@@ -478,7 +483,7 @@ sema_value builtin_scatter_add(builtin_call *c)
     return builtin_result(c, ir_scatter_add_rows(sema_at(s, c->loc), ix, u, dims[0], t));
 }
 
-/* -- draws ------------------------------------------------------------------------------------------------------ */
+/* -- draws ------------------------------------------------------------------------------------- */
 
 static uint64_t stream_of(sema *s)
 {

@@ -54,13 +54,15 @@ static bool product_equals(builtin_call *c, const sema_dim *whole, const sema_di
               (long long)p->value);
     bool floor = n == 2 && parts[1]->value > 0 && whole->value / parts[1]->value == parts[0]->value;
     if (by_value || floor)
-        diag_help(d, by_value ? "it holds for these values; `require %s %% %s == 0` makes it hold always"
-                              : "`require %s %% %s == 0`, so that nothing is left over",
+        diag_help(d,
+                  by_value
+                      ? "it holds for these values; `require %s %% %s == 0` makes it hold always"
+                      : "`require %s %% %s == 0`, so that nothing is left over",
                   whole_text, sema_dim_text(s, parts[n - 1]));
     return false;
 }
 
-/* -- split ---------------------------------------------------------------------------------------- */
+/* -- split ------------------------------------------------------------------------------------- */
 
 static ir_val split_one(builtin_call *c, ir_val x, const mapping *m)
 {
@@ -119,7 +121,7 @@ sema_value builtin_split(builtin_call *c)
     return builtin_result(c, x);
 }
 
-/* -- merge ------------------------------------------------------------------------------------------ */
+/* -- merge ------------------------------------------------------------------------------------- */
 
 static ir_val merge_one(builtin_call *c, ir_val x, const mapping *m)
 {
@@ -170,7 +172,7 @@ sema_value builtin_merge(builtin_call *c)
     return builtin_result(c, x);
 }
 
-/* -- slice, rename ------------------------------------------------------------------------------------ */
+/* -- slice, rename ----------------------------------------------------------------------------- */
 
 /* x with dim `from` read at from = to + offset. */
 static ir_val shifted(builtin_call *c, ir_val x, const sema_dim *from, const sema_dim *to,
@@ -251,7 +253,7 @@ sema_value builtin_rename(builtin_call *c)
     return builtin_result(c, x);
 }
 
-/* -- unstack, stack, concat ------------------------------------------------------------------------------ */
+/* -- unstack, stack, concat -------------------------------------------------------------------- */
 
 enum { MAX_UNSTACK = 1024 };
 
@@ -336,7 +338,8 @@ sema_value builtin_stack(builtin_call *c)
         t = ir_union(s->m, dt, t, ir_type_at(s->frame->g, x[i]));
     }
     for (int i = 0; i < n; i++)
-        if (ir_type_at(s->frame->g, x[i]).i != t.i) x[i] = ir_broadcast(sema_at(s, c->loc), x[i], t);
+        if (ir_type_at(s->frame->g, x[i]).i != t.i)
+            x[i] = ir_broadcast(sema_at(s, c->loc), x[i], t);
     return builtin_result(c, ir_stack(sema_at(s, c->loc), x, (uint32_t)n, d->ir));
 }
 
@@ -382,7 +385,8 @@ sema_value builtin_concat(builtin_call *c)
             if (j < r.rank) dims[k++] = r.dims[j];
         }
         ir_type t = ir_tensor(s->m, r.dtype, dims, k);
-        if (ir_type_at(s->frame->g, x[i]).i != t.i) x[i] = ir_broadcast(sema_at(s, c->loc), x[i], t);
+        if (ir_type_at(s->frame->g, x[i]).i != t.i)
+            x[i] = ir_broadcast(sema_at(s, c->loc), x[i], t);
     }
     return builtin_result(c, ir_concat(sema_at(s, c->loc), x, (uint32_t)n, m.to[0]->ir, in));
 }

@@ -5,7 +5,7 @@
 #include "compiler/front/sema.h"
 #include "runtime/base/hash.h"
 
-/* -- reports --------------------------------------------------------------------------------------- */
+/* -- reports ----------------------------------------------------------------------------------- */
 
 static bool in_std(sema *s, dfm_loc loc)
 {
@@ -16,19 +16,25 @@ static bool in_std(sema *s, dfm_loc loc)
     return false;
 }
 
+dfm_loc sema_user_loc(sema *s, dfm_loc loc)
+{
+    const sema_act *a = in_std(s, loc) ? s->act : NULL;
+    while (a && (!dfm_loc_some(a->call_loc) || in_std(s, a->call_loc))) a = a->caller;
+    return a ? a->call_loc : loc;
+}
+
 diag *sema_report(sema *s, diag_code code, dfm_loc loc, const char *format, ...)
 {
     va_list ap;
     va_start(ap, format);
     const char *text = dfm_vfmt(s->arena, format, ap);
     va_end(ap);
-    const sema_act *a = in_std(s, loc) ? s->act : NULL;
-    while (a && (!dfm_loc_some(a->call_loc) || in_std(s, a->call_loc))) a = a->caller;
-    if (!a) return diag_error(s->diag, code, loc, "%s", text);
-    return diag_label(diag_error(s->diag, code, a->call_loc, "%s", text), loc, "found here");
+    dfm_loc user = sema_user_loc(s, loc);
+    diag *d = diag_error(s->diag, code, user, "%s", text);
+    return user.i == loc.i ? d : diag_label(d, loc, "found here");
 }
 
-/* -- activations --------------------------------------------------------------------------------- */
+/* -- activations ------------------------------------------------------------------------------- */
 
 sema_act *sema_act_begin(sema *s, const ast_node *node, sema_file *file, dfm_loc call_loc)
 {
@@ -60,7 +66,7 @@ void sema_act_end(sema *s)
     s->act = s->act->caller;
 }
 
-/* -- roots ----------------------------------------------------------------------------------------- */
+/* -- roots ------------------------------------------------------------------------------------- */
 
 sema_frame *sema_root_begin(sema *s, const char *name)
 {
@@ -73,7 +79,7 @@ sema_frame *sema_root_begin(sema *s, const char *name)
 
 void sema_root_end(sema *s) { s->frame = s->frame->suspended; }
 
-/* -- arguments ---------------------------------------------------------------------------------------- */
+/* -- arguments --------------------------------------------------------------------------------- */
 
 int sema_eval_args(sema *s, const ast_node *call, sema_arg *out, uint32_t cap)
 {
@@ -100,7 +106,7 @@ int sema_eval_args(sema *s, const ast_node *call, sema_arg *out, uint32_t cap)
     return bad ? -1 : (int)call->n_kids;
 }
 
-/* -- the words around a call ----------------------------------------------------------------------------- */
+/* -- the words around a call ------------------------------------------------------------------- */
 
 typedef struct wrapped {
     const ast_node *call;
@@ -131,7 +137,7 @@ static bool unwrap(sema *s, const ast_node *e, wrapped *w)
     return false;
 }
 
-/* -- calls ------------------------------------------------------------------------------------------------- */
+/* -- calls ------------------------------------------------------------------------------------- */
 
 static sema_value call_fn(sema *s, sema_fn fn, const wrapped *w)
 {
@@ -149,8 +155,10 @@ static sema_value no_function(sema *s, const ast_node *callee)
 {
     if (callee->kind == AST_ERROR) return sema_poison();
     if (callee->kind == AST_INDEX && callee->a->kind == AST_NAME) {
-        diag *d = sema_error(s, E0411, callee->loc, "index expressions like `%s[...](...)` stand in "
-                                                    "an `op` only", callee->a->text);
+        diag *d = sema_error(s, E0411, callee->loc,
+                             "index expressions like `%s[...](...)` stand in "
+                             "an `op` only",
+                             callee->a->text);
         diag_help(d, "outside an `op`, name the dims: `%s(x, D)`", callee->a->text);
     } else {
         sema_error(s, E0402, callee->loc, "this is not a function");

@@ -11,7 +11,7 @@
 
 enum { MAX_TRIES = 4096, MAX_ROUNDS = 24, MAX_DECL_DEPTH = 64 };
 
-/* -- finding declarations ------------------------------------------------------------------------- */
+/* -- finding declarations ---------------------------------------------------------------------- */
 
 static sema_decl *find_decl(sema_file *f, const char *name, sema_file **out_file, int depth)
 {
@@ -47,7 +47,7 @@ void sema_collect_decls(sema *s, sema_file *f)
     }
 }
 
-/* -- overrides --------------------------------------------------------------------------------------- */
+/* -- overrides --------------------------------------------------------------------------------- */
 
 static void decl_names(sema *s, sema_file *f, const char **out, uint32_t *n, uint32_t cap)
 {
@@ -115,7 +115,7 @@ static bool apply_overrides(sema *s)
     return ok;
 }
 
-/* -- plain evaluation, for witnesses ------------------------------------------------------------------- */
+/* -- plain evaluation, for witnesses ----------------------------------------------------------- */
 
 static const ast_node *definition(const sema_decl *d)
 {
@@ -192,7 +192,7 @@ static bool eval_int(sema_file *f, const ast_node *e, int64_t *out, int depth)
     }
 }
 
-/* -- witnesses --------------------------------------------------------------------------------------------- */
+/* -- witnesses --------------------------------------------------------------------------------- */
 
 typedef struct search {
     sema *s;
@@ -289,7 +289,7 @@ static void find_witnesses(sema *s)
     }
 }
 
-/* -- evaluation ------------------------------------------------------------------------------------------------ */
+/* -- evaluation -------------------------------------------------------------------------------- */
 
 static sema_value unbound(sema *s, const sema_decl *d)
 {
@@ -343,7 +343,8 @@ static sema_value ragged_dim(sema *s, const sema_decl *d, const ast_node *call)
     if (!s->o->check_only) {
         diag *e = sema_error(s, E0317, d->node->loc, "dim `%s` is ragged; ragged dims are checked, "
                                                      "not compiled", d->name);
-        diag_help(e, "`--set dim.%s=1024` makes it a plain dim, if the program needs no runs", d->name);
+        diag_help(e, "`--set dim.%s=1024` makes it a plain dim, if the program needs no runs",
+                  d->name);
         return sema_poison();
     }
     int64_t n = d->witness ? d->witness : over->value * 3;
@@ -405,7 +406,8 @@ static sema_value evaluate(sema *s, sema_file *f, sema_decl *d)
 {
     if (d->state == SD_DONE) return d->v;
     if (d->state == SD_BUSY) {
-        diag *e = sema_error(s, E0303, d->node->loc, "the value of `%s` depends on itself", d->name);
+        diag *e =
+            sema_error(s, E0303, d->node->loc, "the value of `%s` depends on itself", d->name);
         diag_label(e, definition(d) ? definition(d)->loc : d->node->loc, "through this");
         return sema_poison();
     }
@@ -486,7 +488,8 @@ bool sema_declare_file(sema *s)
         bool facts = early_facts(s, f);
         for (uint32_t k = 0; facts && k < f->decls.n; k++) evaluate(s, f, &f->decls.p[k]);
         bool fine = diag_n_errors(s->diag) == errors;
-        for (uint32_t k = 0; facts && fine && k < f->decls.n; k++) declared_factors(s, &f->decls.p[k]);
+        for (uint32_t k = 0; facts && fine && k < f->decls.n; k++)
+            declared_factors(s, &f->decls.p[k]);
         if (fine) check_requires(s, f);
         sema_act_end(s);
     }

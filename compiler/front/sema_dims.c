@@ -193,7 +193,7 @@ static bool poly_value(sema *s, const sema_poly *p, int64_t *out, bool *fixed, b
     return true;
 }
 
-/* -- dims ---------------------------------------------------------------------------------------- */
+/* -- dims -------------------------------------------------------------------------------------- */
 
 static const sema_dim *dim_add(sema *s, sema_dim proto)
 {
@@ -264,7 +264,7 @@ const sema_dim *sema_dim_named(sema *s, const char *name, const sema_dim *def, d
     return dim_add(s, proto);
 }
 
-/* -- division ------------------------------------------------------------------------------------ */
+/* -- division ---------------------------------------------------------------------------------- */
 
 static bool term_div(const sema_term *a, const sema_term *b, sema_term *out)
 {
@@ -428,7 +428,7 @@ bool sema_dim_equal(sema *s, const sema_dim *a, const sema_dim *b)
     return p && q && poly_same(p, q);
 }
 
-/* -- facts --------------------------------------------------------------------------------------- */
+/* -- facts ------------------------------------------------------------------------------------- */
 
 static bool poly_uses(const struct sema_dims *d, const sema_poly *p, uint32_t atom, int depth)
 {
@@ -459,7 +459,7 @@ void sema_dim_fact(sema *s, const sema_dim *a, const sema_dim *b)
     d->atoms.p[x].replaced = poly_mul(s, q, poly_atom(s, whole));
 }
 
-/* -- text ------------------------------------------------------------------------------------------ */
+/* -- text -------------------------------------------------------------------------------------- */
 
 static void poly_text(sema *s, dfm_sb *sb, const sema_poly *p, bool inner);
 
@@ -505,7 +505,7 @@ const char *sema_dim_text(sema *s, const sema_dim *d)
     return dfm_sb_cstr(&sb);
 }
 
-/* -- dims of the module ------------------------------------------------------------------------------ */
+/* -- dims of the module ------------------------------------------------------------------------ */
 
 /* An identifier for an anonymous dim: "_1000", "_2_D". */
 static const char *module_name(sema *s, const sema_dim *d)
@@ -518,7 +518,11 @@ static const char *module_name(sema *s, const sema_dim *d)
     for (; *t; t++) {
         bool word = (*t >= '0' && *t <= '9') || (*t >= 'a' && *t <= 'z') ||
                     (*t >= 'A' && *t <= 'Z');
-        const char *sign = *t == '+' ? "p" : *t == '-' ? "m" : *t == '/' ? "d" : *t == '%' ? "r" : "";
+        const char *sign = *t == '+'   ? "p"
+                           : *t == '-' ? "m"
+                           : *t == '/' ? "d"
+                           : *t == '%' ? "r"
+                                       : "";
         if ((word || *sign) && gap) dfm_sb_puts(&sb, "_");
         if (word || *sign) gap = false;
         if (word) dfm_sb_add(&sb, t, 1);
@@ -562,7 +566,7 @@ const sema_dim *sema_dim_of(sema *s, ir_dim d)
     return w;
 }
 
-/* -- factors ------------------------------------------------------------------------------------------- */
+/* -- factors ----------------------------------------------------------------------------------- */
 
 const sema_dim *sema_dim_merged(sema *s, const sema_dim *const *group, uint32_t n)
 {

@@ -3,7 +3,7 @@
 
 #include "compiler/front/sema.h"
 
-/* -- operators ---------------------------------------------------------------------------------- */
+/* -- operators --------------------------------------------------------------------------------- */
 
 static ir_fn fn_of(ast_op op, bool *swap)
 {
@@ -80,7 +80,8 @@ static sema_value floor_quotient(sema *s, const sema_value *v, dfm_loc loc, dfm_
         ir_val x = sema_as_val(s, v[0], DFM_I32, loc), y = sema_as_val(s, v[1], DFM_I32, loc);
         if (!x.i || !y.i) return sema_poison();
         ir_builder *b = sema_at(s, loc);
-        return sema_tensor(s, ir_map2(b, IR_FN_DIV, ir_cast(b, x, DFM_I32), ir_cast(b, y, DFM_I32)));
+        return sema_tensor(s,
+                           ir_map2(b, IR_FN_DIV, ir_cast(b, x, DFM_I32), ir_cast(b, y, DFM_I32)));
     }
     sema_value q = sema_map(s, IR_FN_DIV, v, 2, loc, op_loc, "//");
     return sema_map(s, IR_FN_FLOOR, &q, 1, loc, op_loc, "//");
@@ -120,7 +121,7 @@ static sema_value unary(sema *s, const ast_node *e)
                     ast_op_text((ast_op)e->op));
 }
 
-/* -- indexing --------------------------------------------------------------------------------------- */
+/* -- indexing ---------------------------------------------------------------------------------- */
 
 static sema_value out_of_range(sema *s, int64_t i, int64_t n, const char *what, dfm_loc loc)
 {
@@ -138,12 +139,13 @@ static sema_value index_const(sema *s, ir_val x, ir_dim d, int64_t at, dfm_loc l
         return out_of_range(s, at, ir_extent(s->m, d), name, loc);
     ir_ix coords[IR_MAX_RANK];
     for (uint32_t i = 0; i < ti.rank; i++)
-        coords[i] = ir_dim_same(ti.dims[i], d) ? ir_ix_const(s->m, at) : ir_ix_var(s->m, ti.dims[i]);
+        coords[i] =
+            ir_dim_same(ti.dims[i], d) ? ir_ix_const(s->m, at) : ir_ix_var(s->m, ti.dims[i]);
     ir_type to = ir_without_dims(s->m, t, &d, 1);
     return sema_tensor(s, ir_view_of(sema_at(s, loc), x, to, coords, NULL, 0, 0));
 }
 
-/* A rank-1 constant indexed by numbers known per iteration: picked now, looked up by the counter. */
+/* A rank-1 constant indexed by numbers known per iteration: picked now, looked up by counter. */
 static bool index_by_table(sema *s, sema_value base, const sema_table *t, dfm_loc loc,
                            sema_value *out)
 {
@@ -228,7 +230,7 @@ static sema_value index_expr(sema *s, const ast_node *e)
     return base;
 }
 
-/* -- fields --------------------------------------------------------------------------------------------- */
+/* -- fields ------------------------------------------------------------------------------------ */
 
 static sema_value field(sema *s, const ast_node *e)
 {
@@ -260,7 +262,7 @@ static sema_value field(sema *s, const ast_node *e)
     return sema_poison();
 }
 
-/* -- lists ------------------------------------------------------------------------------------------------ */
+/* -- lists ------------------------------------------------------------------------------------- */
 
 static sema_value list_of(sema *s, const ast_node *e, sema_kind kind)
 {

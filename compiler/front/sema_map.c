@@ -78,7 +78,7 @@ static bool of_numbers(ir_fn fn, const sema_value *a, uint32_t n, sema_value *ou
     return true;
 }
 
-/* -- tables ------------------------------------------------------------------------------------- */
+/* -- tables ------------------------------------------------------------------------------------ */
 
 static sema_value of_tables(sema *s, ir_fn fn, const sema_value *a, uint32_t n)
 {
@@ -118,7 +118,7 @@ static bool all_tables(ir_fn fn, const sema_value *a, uint32_t n)
     return f != NULL;
 }
 
-/* -- tensors --------------------------------------------------------------------------------------- */
+/* -- tensors ----------------------------------------------------------------------------------- */
 
 static sema_value wrong_dtype(sema *s, const sema_value *args, uint32_t n, dfm_loc loc,
                               const char *spelling, const char *need)
@@ -163,7 +163,7 @@ static ir_val operand(sema *s, sema_value v, dfm_dtype dt, dfm_loc loc)
     return from == dt || both_float ? x : ir_cast(sema_at(s, loc), x, dt);
 }
 
-/* -- dims ------------------------------------------------------------------------------------------ */
+/* -- dims -------------------------------------------------------------------------------------- */
 
 static bool subset(sema *s, ir_type a, ir_type b)
 {
@@ -221,7 +221,8 @@ static void report_dims(sema *s, ir_dim left, ir_dim right, sema_value a, sema_v
     if (da->value == db->value)
         diag_help(d, "if they mean the same: `rename(%s, %s -> %s)`", text, nb, na);
     else if (apart)
-        diag_help(d, "if all pairs are meant, say so in an `op`: `y[i, j] = a[i] %s b[j]`", spelling);
+        diag_help(d, "if all pairs are meant, say so in an `op`: `y[i, j] = a[i] %s b[j]`",
+                  spelling);
     else
         diag_help(d, "bring one to the other, for example `linear(%s, %s -> %s) as name`", text, nb,
                   na);
@@ -283,7 +284,7 @@ static sema_value of_tensors(sema *s, ir_fn fn, const sema_value *a, uint32_t n,
                                                                : ir_map3(b, fn, x[0], x[1], x[2]));
 }
 
-/* -- the whole ---------------------------------------------------------------------------------------- */
+/* -- the whole --------------------------------------------------------------------------------- */
 
 sema_value sema_map(sema *s, ir_fn fn, const sema_value *args, uint32_t n, dfm_loc loc,
                     dfm_loc op_loc, const char *spelling)

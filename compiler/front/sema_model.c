@@ -5,7 +5,7 @@
 #include "compiler/front/sema.h"
 #include "runtime/base/hash.h"
 
-/* -- programs ------------------------------------------------------------------------------------ */
+/* -- programs ---------------------------------------------------------------------------------- */
 
 void sema_program(sema *s, const char *name, const sema_frame *root, ir_target to, bool replace)
 {
@@ -21,7 +21,7 @@ void sema_program(sema *s, const char *name, const sema_frame *root, ir_target t
     dfm_push(s->arena, &s->m->programs, p);
 }
 
-/* -- arguments from outside ----------------------------------------------------------------------- */
+/* -- arguments from outside -------------------------------------------------------------------- */
 
 /* Inputs for the tensor formals of fn, as arguments by name. -1 after reporting. */
 static int formal_inputs(sema *s, const ast_node *fn, sema_arg *out, uint32_t cap)
@@ -72,7 +72,7 @@ bool sema_forward(sema *s)
     return !sema_bad(v);
 }
 
-/* -- init -------------------------------------------------------------------------------------------- */
+/* -- init -------------------------------------------------------------------------------------- */
 
 static ir_val draw(ir_builder *b, ir_type t, ir_dist dist, const char *path, uint32_t nth)
 {
@@ -134,7 +134,7 @@ bool sema_init_program(sema *s)
     return true;
 }
 
-/* -- what nothing calls (check) ------------------------------------------------------------------------ */
+/* -- what nothing calls (check) ---------------------------------------------------------------- */
 
 sema_mark sema_mark_take(sema *s)
 {
@@ -192,7 +192,8 @@ void sema_check_uncalled(sema *s)
         /* Later functions call earlier ones: from the end, so that callers come first. */
         for (uint32_t k = f->fns.n; k-- > 0;) {
             sema_fn fn = f->fns.p[k];
-            if (was_called(s, fn.node) || fn.node->kind == AST_MODEL || diag_full(s->diag)) continue;
+            if (was_called(s, fn.node) || fn.node->kind == AST_MODEL || diag_full(s->diag))
+                continue;
             if (fn.node->kind == AST_BLOCK && stands_alone(fn.node)) check_block(s, fn);
             else if (fn.node->kind == AST_OP) {
                 sema_mark mark = sema_mark_take(s);

@@ -14,7 +14,8 @@ typedef struct names_check {
     DFM_VEC(const char *) bound;   /* anywhere in the function */
 } names_check;
 
-static void walk_kids(names_check *c, const ast_node *e, void (*visit)(names_check *, const ast_node *))
+static void walk_kids(names_check *c, const ast_node *e,
+                      void (*visit)(names_check *, const ast_node *))
 {
     const ast_node *slots[] = {e->a, e->b, e->c, e->d};
     for (uint32_t i = 0; i < DFM_LEN(slots); i++)
@@ -23,7 +24,7 @@ static void walk_kids(names_check *c, const ast_node *e, void (*visit)(names_che
         if (e->kids[i]) visit(c, e->kids[i]);
 }
 
-/* -- what the function binds --------------------------------------------------------------------- */
+/* -- what the function binds ------------------------------------------------------------------- */
 
 static void bind(names_check *c, const char *name)
 {
@@ -43,9 +44,12 @@ static void collect(names_check *c, const ast_node *e)
         bind(c, e->text);
         if (e->a) bind_list(c, (const ast_node *const *)e->a->kids, e->a->n_kids);
         break;
-    case AST_FORMAL: case AST_PARAM: case AST_BUFFER: case AST_DATA: case AST_DIM_DEF: case AST_ELEM:
-        bind(c, e->text);
-        break;
+    case AST_FORMAL:
+    case AST_PARAM:
+    case AST_BUFFER:
+    case AST_DATA:
+    case AST_DIM_DEF:
+    case AST_ELEM: bind(c, e->text); break;
     case AST_CALL:                           /* sum[k](...) */
         if (ast_is(e->a, AST_INDEX))
             bind_list(c, (const ast_node *const *)e->a->kids, e->a->n_kids);
@@ -60,7 +64,7 @@ static void collect(names_check *c, const ast_node *e)
     walk_kids(c, e, collect);
 }
 
-/* -- what it uses ---------------------------------------------------------------------------------- */
+/* -- what it uses ------------------------------------------------------------------------------ */
 
 static bool is_bound(const names_check *c, const char *name)
 {

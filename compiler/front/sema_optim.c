@@ -17,7 +17,7 @@
 
 #include <string.h>
 
-/* Flat buffers end at a multiple of FLAT_ROUND, so that kernels over them can be cut into equal rows. */
+/* Flat buffers end at a multiple of FLAT_ROUND: kernels over them can be cut into equal rows. */
 enum { MAX_FLATS = IR_STATE_STRIDE, FLAT_ALIGN = 16, FLAT_ROUND = 1024, MAX_AVERAGES = 8 };
 
 /* -- what a `use` is -------------------------------------------------------------------------- */

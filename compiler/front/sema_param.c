@@ -19,7 +19,7 @@ struct sema_params {
     DFM_VEC(param_info) info;      /* parallel to m->params */
 };
 
-/* -- references ---------------------------------------------------------------------------------- */
+/* -- references -------------------------------------------------------------------------------- */
 
 static ir_val ref_in(sema *s, sema_frame *f, uint32_t param)
 {
@@ -70,7 +70,7 @@ static ir_val declared_ref(sema *s, uint32_t param, const sema_type *t, dfm_loc 
     return ir_view_of(b, v, want, coords, NULL, 0, 0);
 }
 
-/* -- where it stands ------------------------------------------------------------------------------- */
+/* -- where it stands --------------------------------------------------------------------------- */
 
 static uint32_t loops_around(sema *s, sema_frame **out, uint32_t cap)
 {
@@ -107,7 +107,7 @@ static const char *path_of(sema *s, const ast_node *st)
     return sema_fmt(s, "%s%s%s", s->act->path, *s->act->path ? "." : "", name);
 }
 
-/* -- start values -------------------------------------------------------------------------------------- */
+/* -- start values ------------------------------------------------------------------------------ */
 
 static const struct { const char *name; ir_init init; int args; } inits[] = {
     {"zeros", IR_INIT_ZEROS, 0}, {"ones", IR_INIT_ONES, 0}, {"constant", IR_INIT_CONSTANT, 1},
@@ -127,8 +127,9 @@ static bool init_args(sema *s, const ast_node *spec, int wanted, ir_param *p)
         return false;
     }
     for (int i = 0; i < n; i++) {
-        if (args[i].name && strcmp(args[i].name, "std") != 0 && strcmp(args[i].name, "value") != 0 &&
-            strcmp(args[i].name, "lo") != 0 && strcmp(args[i].name, "hi") != 0) {
+        if (args[i].name && strcmp(args[i].name, "std") != 0 &&
+            strcmp(args[i].name, "value") != 0 && strcmp(args[i].name, "lo") != 0 &&
+            strcmp(args[i].name, "hi") != 0) {
             sema_error(s, E0407, args[i].loc, "a start value has no argument `%s`", args[i].name);
             return false;
         }
@@ -192,7 +193,7 @@ static void read_tags(sema *s, const ast_node *st, ir_param *p)
     p->n_tags = n;
 }
 
-/* -- declaring ------------------------------------------------------------------------------------------- */
+/* -- declaring --------------------------------------------------------------------------------- */
 
 static bool shape(sema *s, const sema_type *t, dfm_loc loc, ir_param *p)
 {
@@ -279,7 +280,7 @@ sema_value sema_param_value(sema *s, const ast_node *st)
     return r;
 }
 
-/* -- buffers ------------------------------------------------------------------------------------------------ */
+/* -- buffers ----------------------------------------------------------------------------------- */
 
 static const double *replicated(sema *s, const double *data, uint64_t n, uint64_t times)
 {
@@ -301,8 +302,10 @@ sema_value sema_buffer_value(sema *s, const ast_node *st)
     ir_val x = sema_use(s, v);
     const double *data = sema_const_data(s, x);
     if (!data) {
-        diag *d = sema_error(s, E0420, st->b->loc, "the value of buffer `%s` is not known at compile "
-                                                   "time", st->text);
+        diag *d = sema_error(s, E0420, st->b->loc,
+                             "the value of buffer `%s` is not known at compile "
+                             "time",
+                             st->text);
         diag_label(d, st->b->loc, sema_value_text(s, v));
         return sema_poison();
     }

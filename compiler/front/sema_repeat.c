@@ -34,7 +34,7 @@ typedef struct loop {
     sema_frame *frame;
 } loop;
 
-/* -- what is written ---------------------------------------------------------------------------- */
+/* -- what is written --------------------------------------------------------------------------- */
 
 /* The variable in the paths of parameters: i, or i2 inside a repeat over i. */
 static const char *unique_var(sema *s, const char *var)
@@ -105,7 +105,7 @@ static bool read_carries(loop *l)
     return ok;
 }
 
-/* -- evaluation ------------------------------------------------------------------------------------ */
+/* -- evaluation -------------------------------------------------------------------------------- */
 
 static void draft_begin(loop *l)
 {
@@ -205,7 +205,7 @@ static bool convert_inits(loop *l)
     return true;
 }
 
-/* -- the scan ------------------------------------------------------------------------------------------ */
+/* -- the scan ---------------------------------------------------------------------------------- */
 
 static uint8_t *live_ops(loop *l)
 {
@@ -213,7 +213,8 @@ static uint8_t *live_ops(loop *l)
     uint8_t *live = dfm_new_n(l->s->arena, uint8_t, g->ops.n);
     for (uint32_t i = 0; i < l->n; i++) live[l->c[i].out.i] = 1;
     for (uint32_t i = g->ops.n; i-- > 1;)
-        for (uint32_t k = 0; live[i] && k < g->ops.p[i].n_args; k++) live[g->ops.p[i].args[k].i] = 1;
+        for (uint32_t k = 0; live[i] && k < g->ops.p[i].n_args; k++)
+            live[g->ops.p[i].args[k].i] = 1;
     return live;
 }
 

@@ -94,7 +94,7 @@ sema_value sema_name(sema *s, const char *name, dfm_loc loc)
     return sema_poison();
 }
 
-/* -- functions ------------------------------------------------------------------------------------- */
+/* -- functions --------------------------------------------------------------------------------- */
 
 static bool fn_in_file(sema_file *f, const char *name, sema_fn *out, int depth)
 {

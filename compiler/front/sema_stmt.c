@@ -3,7 +3,7 @@
 
 #include "compiler/front/sema.h"
 
-/* -- assignments ---------------------------------------------------------------------------------- */
+/* -- assignments ------------------------------------------------------------------------------- */
 
 static bool is_draw(const ast_node *e)
 {
@@ -96,7 +96,7 @@ static void do_return(sema *s, const ast_node *st)
     }
 }
 
-/* -- require ------------------------------------------------------------------------------------------ */
+/* -- require ----------------------------------------------------------------------------------- */
 
 bool sema_require_facts(sema *s, const ast_node *cond)
 {
@@ -158,7 +158,7 @@ void sema_require(sema *s, const ast_node *st)
     if (s->act && dfm_loc_some(s->act->call_loc)) diag_label(d, s->act->call_loc, "called here");
 }
 
-/* -- local dims, if ---------------------------------------------------------------------------------------- */
+/* -- local dims, if ---------------------------------------------------------------------------- */
 
 static void local_dims(sema *s, const ast_node *st)
 {
@@ -187,7 +187,7 @@ static bool do_if(sema *s, const ast_node *st)
     return st->d ? sema_stmts(s, st->d) : true;
 }
 
-/* -- all ---------------------------------------------------------------------------------------------------- */
+/* -- all --------------------------------------------------------------------------------------- */
 
 static bool in_section(const sema *s)
 {
@@ -236,7 +236,8 @@ bool sema_step(sema *s, dfm_loc loc)
     if (s->n_steps++ > SEMA_MAX_STEPS) return false;         /* reported */
     diag *d = sema_error(s, E0416, loc, "the program evaluates more than %d statements and calls",
                          SEMA_MAX_STEPS);
-    diag_help(d, "calls are inlined: functions that call functions twice, many levels deep, grow fast");
+    diag_help(
+        d, "calls are inlined: functions that call functions twice, many levels deep, grow fast");
     return false;
 }
 
@@ -245,7 +246,8 @@ bool sema_stmts(sema *s, const ast_node *list)
     for (uint32_t i = 0; i < ast_n(list); i++) {
         if (diag_full(s->diag) || !sema_step(s, ast_at(list, i)->loc)) return false;
         if (s->act->returned) {
-            sema_error(s, E0411, ast_at(list, i)->loc, "this stands behind `return` and never runs");
+            sema_error(s, E0411, ast_at(list, i)->loc,
+                       "this stands behind `return` and never runs");
             return true;
         }
         if (!stmt(s, ast_at(list, i))) return false;

@@ -3,7 +3,7 @@
 
 #include "compiler/front/sema.h"
 
-/* -- text ---------------------------------------------------------------------------------------- */
+/* -- text -------------------------------------------------------------------------------------- */
 
 const char *sema_type_text(sema *s, const sema_type *t)
 {
@@ -57,7 +57,7 @@ const char *sema_value_text(sema *s, sema_value v)
     return "?";
 }
 
-/* -- types ----------------------------------------------------------------------------------------- */
+/* -- types ------------------------------------------------------------------------------------- */
 
 bool sema_dtype_of_name(const char *name, dfm_dtype *out, bool *out_any)
 {
@@ -153,7 +153,7 @@ ir_type sema_ir_type(sema *s, const sema_type *t, dfm_loc loc)
     return r;
 }
 
-/* -- conversion -------------------------------------------------------------------------------------- */
+/* -- conversion -------------------------------------------------------------------------------- */
 
 static ir_val convert_dtype(sema *s, ir_val v, dfm_dtype to, dfm_loc loc, const char *what)
 {

@@ -39,7 +39,7 @@ ir_builder *sema_at(sema *s, dfm_loc loc)
 {
     s->b.m = s->m;
     s->b.g = s->frame->g;
-    s->b.loc = loc;
+    s->b.loc = sema_user_loc(s, loc);        /* profiles name the user's line, not the library's */
     return &s->b;
 }
 
@@ -109,7 +109,7 @@ ir_val sema_as_val(sema *s, sema_value v, dfm_dtype weak, dfm_loc loc)
     return (ir_val){0};
 }
 
-/* -- compile-time readings ---------------------------------------------------------------------- */
+/* -- compile-time readings --------------------------------------------------------------------- */
 
 bool sema_is_number(sema_value v, double *out)
 {
@@ -203,7 +203,7 @@ full:
     return -1;
 }
 
-/* -- values made of constants only ----------------------------------------------------------------- */
+/* -- values made of constants only ------------------------------------------------------------- */
 
 enum { CONST_DEPTH = 200 };
 

@@ -101,7 +101,7 @@ static void test_sizes(void **state)
     assert_int_equal(trainable(wan, "14B"), 14288491584);
 }
 
-/* -- parameters ---------------------------------------------------------------------------------- */
+/* -- parameters -------------------------------------------------------------------------------- */
 
 static void test_stacked(void **state)
 {
@@ -135,7 +135,7 @@ static void test_stacked(void **state)
     end(&p);
 }
 
-/* -- repeats ------------------------------------------------------------------------------------- */
+/* -- repeats ----------------------------------------------------------------------------------- */
 
 static void test_carry_type(void **state)
 {
@@ -195,7 +195,7 @@ static void test_shared_body(void **state)
     end(&p);
 }
 
-/* -- calls, types ---------------------------------------------------------------------------------- */
+/* -- calls, types ------------------------------------------------------------------------------ */
 
 static void test_broadcast(void **state)
 {
@@ -246,7 +246,7 @@ static void test_overrides(void **state)
     end(&p);
 }
 
-/* -- numbers -------------------------------------------------------------------------------------- */
+/* -- numbers ----------------------------------------------------------------------------------- */
 
 static const double *given(void *user, const ir_module *m, const ir_graph *g, ir_val v)
 {

@@ -49,5 +49,8 @@ int main(void)
     for (int i = 0; i < n; i++)
         tests[i] = (struct CMUnitTest){.name = list[i]->d_name, .test_func = all_zero,
                                        .initial_state = list[i]->d_name};
-    return _cmocka_run_group_tests("same", tests, (size_t)n, NULL, NULL);
+    int failed = _cmocka_run_group_tests("same", tests, (size_t)n, NULL, NULL);
+    for (int i = 0; i < n; i++) free(list[i]);
+    free(list);
+    return failed;
 }

@@ -209,7 +209,8 @@ static void skip_is_a_tag(void **state)
                  "block plain(w: f32[...], g: f32[...], lr: f32 = 1, decay: const = 0.5)"
                  " -> (w: f32[...]) { return w * (1 - decay) - lr * g }\n"
                  "train t for m {\n  data x: f32[B, D] in webdataset(\"x.npy\")\n"
-                 "  minimize mean(m(x) ^ 2)\n  use plain(skip=%s)\n}\n", table[k].tag, table[k].skip);
+                 "  minimize mean(m(x) ^ 2)\n  use plain(skip=%s)\n}\n",
+                 table[k].tag, table[k].skip);
         h_ctx *h = h_compile(text, NULL);
         if (!h->m) h_print(h);
         assert_non_null(h->m);
