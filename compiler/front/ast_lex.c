@@ -2,8 +2,7 @@
  *
  * A line end acts as `;` when the last token can end a statement, no `(` or `[` is open, and the
  * next line does not start with a word that goes on (keywords.def), `->` or a binary operator.
- * A `;` is supplied
- * before `}` and at the end of the file.
+ * A `;` is supplied before `}` and at the end of the file.
  *
  * The token array always has matched brackets: a `(` or `[` that is still open at `}`, at a
  * statement or item keyword that starts a line, or at the end of the file is reported and closed

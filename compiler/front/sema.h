@@ -31,9 +31,9 @@
  *     are rounded to the activation's compute dtype, which is also the result's.
  *   - `param` needs an `init`.
  *   - last_dim(x), first_dim(x): dims of a tensor; has_dim(x, D): bool; merged(Gy, Gx) or
- *     merged(g): the dim whose factors these are; len(g): number of dims or elements; extent(D): an int; g[0]: an
- *     element of a group or tuple. `s = merged(g)` binds a local name to the dim itself,
- *     `dim S2 = S` makes a new dim.
+ *     merged(g): the dim whose factors these are; len(g): number of dims or elements;
+ *     extent(D): an int; g[0]: an element of a group or tuple. `s = merged(g)` binds a local
+ *     name to the dim itself, `dim S2 = S` makes a new dim.
  *   - `require false, "text"` refuses constants; the report stands at the user's call.
  */
 #ifndef DFM_COMPILER_FRONT_SEMA_H
