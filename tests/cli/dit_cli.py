@@ -101,6 +101,29 @@ class Dit(unittest.TestCase):
             self.assertIn(words, p.stderr)
 
 
+    def test_processor_levels(self):
+        """Code for every level of this processor: the same draws bit for bit, the same loss."""
+        losses, weights = {}, {}
+        for level in ("x86-64-v2", "x86-64-v3", "x86-64-v4"):
+            plan = level + ".plan"
+            self.call(DFMC, SOURCE + "/models/dit.dfm", "-o", plan, "--target", "cpu:" + level,
+                      "--set", "dim.B=8", *SMALL)
+            p = subprocess.run([DFM_RT, "train", plan, "train.steps=1", "train.lr=1e-30",
+                                "run.name=" + level], cwd=self.folder, capture_output=True, text=True)
+            if p.returncode == 69:
+                self.assertIn("another processor", p.stderr)
+                continue
+            self.assertEqual(p.returncode, 0, p.stderr)
+            line = (self.folder / "runs" / level / "log.jsonl").read_text().splitlines()[0]
+            losses[level] = json.loads(line)["dfm_loss"]
+            st = read_st(self.folder / "runs" / level / "ckpt/step_00000001/model.safetensors")
+            weights[level] = {n: [x if abs(x) > 1e-20 else 0 for x in v] for n, (_, v) in st.items()}
+        self.assertIn("x86-64-v2", losses)
+        first = losses["x86-64-v2"]
+        for level in losses:
+            self.assertLess(abs(losses[level] - first), 1e-5 * first, level)
+            self.assertEqual(weights[level], weights["x86-64-v2"], level)
+
     def bench(self, *words):
         return subprocess.run([DFM_RT, "bench", "dit.plan", *words], cwd=self.folder,
                               capture_output=True, text=True, timeout=250)
