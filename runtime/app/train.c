@@ -337,7 +337,9 @@ static dfm_status run(trainer *t, const char *resume, dfm_err *err)
     dfm_status s = loop(t, err);
     met_progress_end(&t->progress);
     if (s == DFM_OK)
-        app_say(x, "done: %" PRIu64 " steps; samples: dfm-rt sample %s", t->at.step, x->o->plan);
+        app_say(x, "done: %" PRIu64 " steps%s%s", t->at.step,
+                rt_has_program(t->r, "sample") ? "; samples: dfm-rt sample " : "",
+                rt_has_program(t->r, "sample") ? x->o->plan : "");
     if (s == DFM_STOPPED)
         app_say(x, "stopped after step %" PRIu64 ", checkpoint saved; to go on: dfm-rt train %s "
                    "--resume %s", t->at.step, x->o->plan, t->folder);
