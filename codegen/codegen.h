@@ -41,7 +41,9 @@ typedef struct cg_object {
 typedef struct cg_target {
     const char *name;                        /* "cpu", "null" */
     const char *meaning;
-    kir_limits limits;
+    kir_limits limits;                       /* of the machine at hand */
+    /* Limits of a named level, which may be less than the machine's; NULL: always `limits`. */
+    const kir_limits *(*limits_for)(const char *arch);
     /* Emit and compile. Nodes are visited in the order of cg_each_node. */
     dfm_status (*build)(const kir_module *m, const cg_options *opt, dfm_arena *a, cg_object *out,
                         dfm_err *err);

@@ -314,7 +314,9 @@ static int lower_and_emit(driver *d, ir_module *m, double *since)
     kir_module *k = NULL;
     lower_memory mem;
     if (choose_target(d, &t) != DFM_OK) return 2;
-    if (lower_kernelize(m, &t.target->limits, d->arena,
+    const kir_limits *limits =
+        t.target->limits_for ? t.target->limits_for(t.arch) : &t.target->limits;
+    if (lower_kernelize(m, limits, d->arena,
                         driver_flag(d, OPT_REMARKS) ? lower_remark : NULL, d, &k, &d->err) != DFM_OK)
         return 4;
     phase(d, "kernelize", since);

@@ -119,6 +119,25 @@ static void split_units(build *b, strings *texts)
     if (open.arena) dfm_push(b->a, texts, dfm_sb_cstr(&open));
 }
 
+static void look_for_bf16(void *user, kir_node *n)
+{
+    if (n->kind == KIR_NODE_GEMM && n->gemm.a.dtype == DFM_BF16) *(bool *)user = true;
+}
+
+/* What the level needs, and what oneDNN's bf16 products need if the plan has any. */
+static void set_features(build *b, const char *level)
+{
+    uint32_t n;
+    bool bf16 = false;
+    const char *const *needs = cpu_arch_features(level, &n);
+    cg_each_node(b->m, look_for_bf16, &bf16);
+    const char **all = dfm_new_n(b->a, const char *, n + 1);
+    memcpy(all, needs, n * sizeof *all);
+    if (bf16) all[n++] = "avx512_bf16";
+    b->out->features = all;
+    b->out->n_features = n;
+}
+
 static dfm_status cpu_build(const kir_module *m, const cg_options *opt, dfm_arena *a,
                             cg_object *out, dfm_err *err)
 {
@@ -133,7 +152,7 @@ static dfm_status cpu_build(const kir_module *m, const cg_options *opt, dfm_aren
         dfm_help(err, "levels: native x86-64-v2 x86-64-v3 x86-64-v4");
         return DFM_USAGE;
     }
-    out->features = cpu_arch_features(level, &out->n_features);
+    set_features(&b, level);
     if (opt->keep_source || opt->source_only) {
         dfm_sb all = dfm_sb_make(a);
         for (uint32_t u = 0; u < b.texts.n; u++)
@@ -167,11 +186,29 @@ static bool gemm_takes(const kir_gemm *g)
     return cpu_gemm_takes(&s);
 }
 
+/* No level has bf16 instructions: products of bf16 are converted to f32 by kernels. */
+static bool gemm_takes_f32(const kir_gemm *g)
+{
+    return g->a.dtype == DFM_F32 && g->b.dtype == DFM_F32 && gemm_takes(g);
+}
+
+#define LIMITS(takes)                                                                              \
+    {                                                                                              \
+        .target = "cpu", .row_bytes = 16 * 1024, .max_streams = 24, .lane_target = 1024,           \
+        .gemm_scratch = gemm_scratch, .attn_scratch = cpu_attn_scratch, .gemm_takes = takes        \
+    }
+
+static const kir_limits level_limits = LIMITS(gemm_takes_f32);
+
+static const kir_limits *limits_for(const char *arch)
+{
+    return strcmp(arch, "native") ? &level_limits : &cg_cpu_target.limits;
+}
+
 const cg_target cg_cpu_target = {
     .name = "cpu",
     .meaning = "C compiled by the host's compiler, OpenMP, oneDNN for matrix products",
-    .limits = {.target = "cpu", .row_bytes = 16 * 1024, .max_streams = 24, .lane_target = 1024,
-               .gemm_scratch = gemm_scratch, .attn_scratch = cpu_attn_scratch,
-               .gemm_takes = gemm_takes},
+    .limits = LIMITS(gemm_takes),
+    .limits_for = limits_for,
     .build = cpu_build,
 };

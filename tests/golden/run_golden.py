@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compile a model at a golden's sizes, run it on the golden's inputs, compare the results.
 
-    python3 run_golden.py GOLDEN.safetensors PRECISION --source ROOT --bin DFMC DFM_RT EXTRACT COMPARE
+    python3 run_golden.py GOLDEN.safetensors PRECISION [--target T] --source ROOT --bin DFMC DFM_RT EXTRACT COMPARE
 
 PRECISION is f32 or bf16. Standard library only. Exit status 0 when `out`, `loss` and every
 gradient are within the limits of GOLDEN.json.
@@ -28,7 +28,7 @@ def must(*command):
         sys.exit("%s failed with status %d" % (Path(str(command[0])).name, status))
 
 
-def run(golden, precision, source, tools, work):
+def run(golden, precision, target, source, tools, work):
     """Number of programs whose results are not within limits."""
     dfmc, dfm_rt, extract, compare = tools
     sidecar = golden.with_suffix(".json")
@@ -36,7 +36,7 @@ def run(golden, precision, source, tools, work):
     plan = work / "golden.plan"
     sizes = [word for k, v in facts["dims"].items() for word in ("--set", "dim.%s=%d" % (k, v))]
     must(dfmc, source / facts["file"], "-o", plan, "--train", facts["train"], "--precision",
-         precision, *sizes)
+         precision, "--target", target, *sizes)
     for prefix in ("w", "forward", "train"):
         must(extract, golden, prefix + ".", work / (prefix + ".safetensors"))
     failures = 0
@@ -56,13 +56,15 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("golden", type=Path)
     parser.add_argument("precision", choices=["f32", "bf16"])
+    parser.add_argument("--target", default="cpu")
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--bin", nargs=4, required=True)
     args = parser.parse_args()
     os.umask(0o077)                      # a plan holds machine code: nobody else may write it
     work = Path(tempfile.mkdtemp(prefix="dfm-golden-"))
     try:
-        failures = run(args.golden.resolve(), args.precision, args.source, args.bin, work)
+        failures = run(args.golden.resolve(), args.precision, args.target, args.source, args.bin,
+                       work)
     finally:
         shutil.rmtree(work)
     sys.exit(1 if failures else 0)

@@ -22,4 +22,12 @@ if(TARGET dfmc AND TARGET dfm-rt)
       set_tests_properties(golden_${name}_${precision} PROPERTIES LABELS numeric TIMEOUT 300)
     endforeach()
   endforeach()
+  # bf16 on processors that have no instructions for it
+  foreach(name dit_small wan_small)
+    add_test(NAME golden_${name}_bf16_avx2 COMMAND python3 ${golden_dir}/run_golden.py
+      ${golden_dir}/${name}.safetensors bf16 --target cpu:x86-64-v3 --source ${PROJECT_SOURCE_DIR}
+      --bin $<TARGET_FILE:dfmc> $<TARGET_FILE:dfm-rt> $<TARGET_FILE:st_extract>
+      $<TARGET_FILE:compare_st>)
+    set_tests_properties(golden_${name}_bf16_avx2 PROPERTIES LABELS numeric TIMEOUT 300)
+  endforeach()
 endif()
