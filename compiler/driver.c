@@ -139,10 +139,10 @@ static bool run_pass(passes *ps, const char *name, uint32_t *index)
 
 /* The programs of gradients: the loss's graph, differentiated by every trainable parameter.
  * `grad` lets draws be replaced; `step.grad` is the same graph for training. */
-static bool add_gradients(passes *ps, const ir_program *loss)
+static bool add_gradients(passes *ps, uint32_t loss)
 {
     ir_module *m = ps->cx.m;
-    uint32_t simple = loss->graph, index, n = 1;
+    uint32_t simple = loss, index, n = 1;
     if (!run_pass(ps, "simplify", &simple)) return false;
     ir_graph *g = ir_graph_create(m, "grad", &index);
     ad_request rq = {.params = true};
@@ -177,8 +177,7 @@ bool driver_passes(driver *d, ir_module *m)
     bool ok = true;
     uint32_t n = m->programs.n;
     for (uint32_t p = 0; p < n && ok; p++)
-        if (!strcmp(m->programs.p[p].name, "loss")) ok = add_gradients(&ps, &(ir_program){
-                                                             .graph = m->programs.p[p].graph});
+        if (!strcmp(m->programs.p[p].name, "loss")) ok = add_gradients(&ps, m->programs.p[p].graph);
     if (ok && emitting(d, "grad")) {
         dfm_arena_destroy(ps.scratch);
         return true;

@@ -39,9 +39,12 @@ static void print_json(driver *d, const ir_module *m)
     for (uint32_t i = 0; i < m->params.n; i++) {
         const ir_param *p = &m->params.p[i];
         const ir_type_info *t = ir_type_of(m, p->type);
-        fprintf(d->out, "%s\n  {\"path\": \"%s\", \"published\": \"%s\", \"dtype\": \"%s\", \"shape\": [",
-                i ? "," : "", dfm_name_str(m->names, p->path),
-                dfm_name_str(m->names, p->published.i ? p->published : p->path),
+        dfm_sb sb = dfm_sb_make(d->arena);
+        dfm_sb_puts(&sb, i ? ",\n  {\"path\": " : "\n  {\"path\": ");
+        dfm_sb_json(&sb, dfm_name_str(m->names, p->path));
+        dfm_sb_puts(&sb, ", \"published\": ");
+        dfm_sb_json(&sb, dfm_name_str(m->names, p->published.i ? p->published : p->path));
+        fprintf(d->out, "%s, \"dtype\": \"%s\", \"shape\": [", dfm_sb_cstr(&sb),
                 dfm_dtype_name(t->dtype));
         for (uint32_t k = 0; k < t->rank; k++)
             fprintf(d->out, "%s%lld", k ? ", " : "", (long long)ir_extent(m, t->dims[k]));

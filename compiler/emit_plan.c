@@ -400,23 +400,12 @@ static void *pack_consts(emitter *em, uint64_t bytes)
 
 /* -- META ------------------------------------------------------------------------------------------------ */
 
-static void json_string(dfm_sb *sb, const char *s)
-{
-    dfm_sb_puts(sb, "\"");
-    for (; s && *s; s++) {
-        if (*s == '"' || *s == '\\') dfm_sb_printf(sb, "\\%c", *s);
-        else if ((unsigned char)*s < 32) dfm_sb_printf(sb, "\\u%04x", *s);
-        else dfm_sb_add(sb, s, 1);
-    }
-    dfm_sb_puts(sb, "\"");
-}
-
 static void json_member(dfm_sb *sb, const char *key, const char *value)
 {
     dfm_sb_printf(sb, ",\n  ");
-    json_string(sb, key);
+    dfm_sb_json(sb, key);
     dfm_sb_puts(sb, ": ");
-    json_string(sb, value ? value : "");
+    dfm_sb_json(sb, value ? value : "");
 }
 
 /* Dims that the user named; aliases and the compiler's own (with odd characters) are left out. */
@@ -431,7 +420,7 @@ static void json_dims(emitter *em, dfm_sb *sb)
                                              "0123456789") != strlen(name))
             continue;
         dfm_sb_puts(sb, comma);
-        json_string(sb, name);
+        dfm_sb_json(sb, name);
         dfm_sb_printf(sb, ": %lld", (long long)info->extent);
         comma = ", ";
     }
@@ -449,7 +438,7 @@ static const char *meta_text(emitter *em)
     dfm_sb_puts(&sb, ",\n  \"cpu\": [");
     for (uint32_t i = 0; i < in->code->n_features; i++) {
         if (i) dfm_sb_puts(&sb, ", ");
-        json_string(&sb, in->code->features[i]);
+        dfm_sb_json(&sb, in->code->features[i]);
     }
     dfm_sb_puts(&sb, "]");
     json_member(&sb, "model", em->ir->model);

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runtime/base/cpu.h"
 #include "runtime/base/file.h"
 #include "runtime/base/hash.h"
 
@@ -32,14 +33,6 @@ static const level levels[] = {
     {"x86-64-v2", {"sse4_2", "ssse3", "popcnt"}},
 };
 
-static bool has_flag(const char *flags, const char *flag)
-{
-    size_t n = strlen(flag);
-    for (const char *p = flags; (p = strstr(p, flag)); p += n)
-        if (p > flags && (p[-1] == ' ' || p[-1] == '\t') && (p[n] == ' ' || p[n] == '\n')) return true;
-    return false;
-}
-
 const char *cpu_arch_level(const char *arch)
 {
     if (strcmp(arch, "native") != 0) {
@@ -47,17 +40,16 @@ const char *cpu_arch_level(const char *arch)
             if (!strcmp(levels[i].name, arch)) return levels[i].name;
         return NULL;
     }
-    char text[8192] = "";
-    FILE *f = fopen("/proc/cpuinfo", "r");
-    while (f && fgets(text, sizeof text, f))
-        if (dfm_starts_with(text, "flags")) break;
-    if (f) fclose(f);
-    for (size_t i = 0; i < DFM_LEN(levels); i++) {
+    dfm_arena *a = dfm_arena_create("flags");
+    const char *flags = dfm_cpu_flags(a), *best = NULL;
+    for (size_t i = 0; i < DFM_LEN(levels) && !best; i++) {
         bool all = true;
-        for (int k = 0; levels[i].needs[k]; k++) all = all && has_flag(text, levels[i].needs[k]);
-        if (all) return levels[i].name;
+        for (int k = 0; levels[i].needs[k]; k++)
+            all = all && dfm_cpu_has(flags, levels[i].needs[k]);
+        if (all) best = levels[i].name;
     }
-    return "x86-64-v2";
+    dfm_arena_destroy(a);
+    return best ? best : "x86-64-v2";
 }
 
 const char *const *cpu_arch_features(const char *name, uint32_t *out_n)

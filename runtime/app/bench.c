@@ -197,14 +197,6 @@ static void print_table(bench *b, uint32_t runs, double wall, const dev_roof *ro
 
 /* -- the trace ----------------------------------------------------------------------------------------- */
 
-static void json_text(dfm_sb *sb, const char *s)
-{
-    for (; *s; s++) {
-        if (*s == '"' || *s == '\\') dfm_sb_puts(sb, "\\");
-        if ((unsigned char)*s >= ' ') dfm_sb_add(sb, s, 1);
-    }
-}
-
 /* Chrome's trace format: one complete event per step, in microseconds. */
 static dfm_status write_trace(bench *b, const char *path, dfm_err *err)
 {
@@ -214,12 +206,12 @@ static dfm_status write_trace(bench *b, const char *path, dfm_err *err)
     dfm_sb_puts(&sb, "{\"traceEvents\":[");
     for (uint32_t i = 0; i < b->events.n; i++) {
         const event *e = &b->events.p[i];
-        dfm_sb_printf(&sb, "%s\n{\"ph\":\"X\",\"pid\":0,\"tid\":0,\"ts\":%.3f,\"dur\":%.3f,\"name\":\"",
+        dfm_sb_printf(&sb, "%s\n{\"ph\":\"X\",\"pid\":0,\"tid\":0,\"ts\":%.3f,\"dur\":%.3f,\"name\":",
                       i ? "," : "", 1e6 * (e->begin - start), 1e6 * (e->end - e->begin));
-        json_text(&sb, plan_text(p, p->steps[e->step].name));
-        dfm_sb_puts(&sb, "\",\"args\":{\"source\":\"");
-        json_text(&sb, plan_text(p, p->steps[e->step].where));
-        dfm_sb_printf(&sb, "\",\"step\":%u}}", e->step);
+        dfm_sb_json(&sb, plan_text(p, p->steps[e->step].name));
+        dfm_sb_puts(&sb, ",\"args\":{\"source\":");
+        dfm_sb_json(&sb, plan_text(p, p->steps[e->step].where));
+        dfm_sb_printf(&sb, ",\"step\":%u}}", e->step);
     }
     dfm_sb_puts(&sb, "\n]}\n");
     return dfm_file_replace(path, dfm_sb_cstr(&sb), sb.n, err);

@@ -59,6 +59,17 @@ void dfm_sb_double(dfm_sb *sb, double x)
     dfm_sb_puts(sb, buf);
 }
 
+void dfm_sb_json(dfm_sb *sb, const char *s)
+{
+    dfm_sb_puts(sb, "\"");
+    for (; *s; s++) {
+        if (*s == '"' || *s == '\\') dfm_sb_printf(sb, "\\%c", *s);
+        else if ((unsigned char)*s < 0x20) dfm_sb_printf(sb, "\\u%04x", (unsigned)*s);
+        else dfm_sb_add(sb, s, 1);
+    }
+    dfm_sb_puts(sb, "\"");
+}
+
 struct dfm_names {
     dfm_arena *arena;
     DFM_VEC(const char *) text;          /* [0] is "" */

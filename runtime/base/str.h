@@ -24,6 +24,9 @@ const char *dfm_sb_cstr(dfm_sb *sb);
 /* Shortest decimal text that reads back as exactly x ("0.1", "1e-06", "inf", "nan"). */
 void dfm_sb_double(dfm_sb *sb, double x);
 
+/* s as a JSON string, quotes included. Bytes from 0x80 on go through as they are (UTF-8). */
+void dfm_sb_json(dfm_sb *sb, const char *s);
+
 /* -- interned names ------------------------------------------------------------------------ */
 /* Handle of an interned name; {0} is "no name". Equal handles <=> equal text, in one table. */
 typedef struct { uint32_t i; } dfm_name;

@@ -69,17 +69,6 @@ static dfm_status put(ckpt_writer *w, const void *p, uint64_t n, dfm_err *err)
     return DFM_OK;
 }
 
-static void add_json_string(dfm_sb *sb, const char *s)
-{
-    dfm_sb_puts(sb, "\"");
-    for (; *s; s++) {
-        if (*s == '"' || *s == '\\') dfm_sb_printf(sb, "\\%c", *s);
-        else if ((unsigned char)*s < 0x20) dfm_sb_printf(sb, "\\u%04x", (unsigned)*s);
-        else dfm_sb_add(sb, s, 1);
-    }
-    dfm_sb_puts(sb, "\"");
-}
-
 dfm_status ckpt_writer_open(dfm_arena *a, const char *path, ckpt_writer **out, dfm_err *err)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
@@ -99,9 +88,9 @@ void ckpt_writer_meta(ckpt_writer *w, const char *key, const char *value)
 {
     DFM_ASSERT(!w->begun);
     if (w->meta.n) dfm_sb_puts(&w->meta, ",");
-    add_json_string(&w->meta, key);
+    dfm_sb_json(&w->meta, key);
     dfm_sb_puts(&w->meta, ":");
-    add_json_string(&w->meta, value);
+    dfm_sb_json(&w->meta, value);
 }
 
 dfm_status ckpt_writer_declare(ckpt_writer *w, const char *name, dfm_dtype dtype, uint32_t rank,
@@ -116,7 +105,7 @@ dfm_status ckpt_writer_declare(ckpt_writer *w, const char *name, dfm_dtype dtype
         return dfm_fail(err, DFM_CANNOT_WRITE, "tensor '%s' is too large for a file", name);
     dfm_sb *h = &w->header;
     if (w->n_tensors++) dfm_sb_puts(h, ",");
-    add_json_string(h, name);
+    dfm_sb_json(h, name);
     dfm_sb_printf(h, ":{\"dtype\":\"%s\",\"shape\":[", dfm_dtype_safetensors(dtype));
     for (uint32_t i = 0; i < rank; i++) dfm_sb_printf(h, "%s%" PRIu64, i ? "," : "", shape[i]);
     dfm_sb_printf(h, "],\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}", w->declared, end);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/cpu.h"
 #include "runtime/device/dev_impl.h"
 #include "runtime/device/gemm/cpu_gemm.h"
 
@@ -24,28 +25,15 @@ typedef struct cpu {
 
 /* -- processor flags --------------------------------------------------------------------------- */
 
-static bool flag_in(const char *flags, const char *flag)
-{
-    size_t n = strlen(flag);
-    for (const char *p = flags; (p = strstr(p, flag)); p += n)
-        if (p > flags && (p[-1] == ' ' || p[-1] == '\t') && (p[n] == ' ' || p[n] == '\n' || !p[n]))
-            return true;
-    return false;
-}
-
 static dfm_status check_flags(dfm_arena *a, const plan *p, dfm_err *err)
 {
     const char **needs, *level;
     uint32_t n = plan_meta_strings(p, a, "cpu", &needs);
     if (n == 0) return DFM_OK;
-    char line[16384] = "";
-    FILE *f = fopen("/proc/cpuinfo", "r");
-    while (f && fgets(line, sizeof line, f))
-        if (dfm_starts_with(line, "flags")) break;
-    if (f) fclose(f);
+    const char *flags = dfm_cpu_flags(a);
     dfm_sb missing = dfm_sb_make(a);
     for (uint32_t i = 0; i < n; i++)
-        if (!flag_in(line, needs[i])) dfm_sb_printf(&missing, " %s", needs[i]);
+        if (!dfm_cpu_has(flags, needs[i])) dfm_sb_printf(&missing, " %s", needs[i]);
     if (!missing.n) return DFM_OK;
     level = plan_meta_string(p, a, "arch");
     dfm_fail(err, DFM_UNAVAILABLE,

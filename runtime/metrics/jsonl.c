@@ -77,21 +77,10 @@ void met_log_begin(met_log *log)
     dfm_sb_puts(&log->line, "{");
 }
 
-static void add_string(dfm_sb *sb, const char *s)
-{
-    dfm_sb_puts(sb, "\"");
-    for (; *s; s++) {
-        if (*s == '"' || *s == '\\') dfm_sb_printf(sb, "\\%c", *s);
-        else if ((unsigned char)*s < 0x20) dfm_sb_printf(sb, "\\u%04x", (unsigned)*s);
-        else dfm_sb_add(sb, s, 1);
-    }
-    dfm_sb_puts(sb, "\"");
-}
-
 static void add_name(met_log *log, const char *name)
 {
     if (log->line.n > 1) dfm_sb_puts(&log->line, ",");
-    add_string(&log->line, name);
+    dfm_sb_json(&log->line, name);
     dfm_sb_puts(&log->line, ":");
 }
 
@@ -112,7 +101,7 @@ void met_log_real(met_log *log, const char *name, double x)
 void met_log_text(met_log *log, const char *name, const char *x)
 {
     add_name(log, name);
-    add_string(&log->line, x);
+    dfm_sb_json(&log->line, x);
 }
 
 dfm_status met_log_end(met_log *log, dfm_err *err)
