@@ -36,6 +36,7 @@ typedef struct cg_object {
     const uint32_t *unit_of;                 /* by position of cg_each_node: unit, or UINT32_MAX */
     const char *source;                      /* if asked for */
     uint32_t n_compiled, n_cached;           /* translation units */
+    const char *note;                        /* for the user: what could not be used; or NULL */
 } cg_object;
 
 typedef struct cg_target {

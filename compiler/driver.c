@@ -284,6 +284,7 @@ static int code_and_plan(driver *d, ir_module *m, kir_module *k, const target_ch
     cg_object *code = dfm_new(d->arena, cg_object);
     if (t->target->build(k, &co, d->arena, code, &d->err) != DFM_OK) return 4;
     phase(d, "code", since);
+    if (code->note) fprintf(d->log, "note: %s\n", code->note);
     if (emitting(d, "c")) {
         fputs(code->source ? code->source : "", d->out);
         return 0;

@@ -291,9 +291,9 @@ static bool is_data(const emitter *em, dfm_name name)
  * bodies of scans; 0 if it selects from none. Bodies nest at most KIR_MAX_LOOPS deep. */
 static int64_t index_bound(const ir_module *m, const ir_graph *g, ir_val v, int depth)
 {
-    bool *same = calloc(g->ops.n, sizeof *same);        /* carries the index's own values */
+    dfm_arena *a = dfm_arena_create("index");
+    bool *same = dfm_new_n(a, bool, g->ops.n);          /* carries the index's own values */
     int64_t bound = 0;
-    if (!same) return 0;
     same[v.i] = true;
     for (uint32_t i = v.i + 1; i < g->ops.n; i++) {
         const ir_op *op = &g->ops.p[i];
@@ -310,7 +310,7 @@ static int64_t index_bound(const ir_module *m, const ir_graph *g, ir_val v, int 
             if (found && (!bound || found < bound)) bound = found;
         }
     }
-    free(same);
+    dfm_arena_destroy(a);
     return bound;
 }
 

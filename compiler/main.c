@@ -1,11 +1,14 @@
 /* main.c - dfmc: the command line, and the only place that prints errors and exits. */
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "compiler/driver.h"
 #include "compiler/ir/ir.h"
+#include "runtime/base/file.h"
 
-enum { EXIT_USER = 1, EXIT_BAD_USAGE = 2 };
+enum { EXIT_USER = 1, EXIT_BAD_USAGE = 2, EXIT_ENVIRONMENT = 3 };
 
 static int explain(const options *o, dfm_sb *ops)
 {
@@ -44,18 +47,54 @@ static int run(driver *d)
     if (d->err.code != DFM_OK) {
         fprintf(stderr, "error: %s\n", d->err.text);
         if (code == 4 && d->err.code == DFM_USAGE) code = EXIT_BAD_USAGE;
-        if (code == 4 && d->err.code != DFM_INTERNAL) code = 3;
+        if (code == 4 && d->err.code != DFM_INTERNAL) code = EXIT_ENVIRONMENT;
         if (code == 4) fprintf(stderr, "This is a bug in dfmc. Please report it with the program.\n");
     }
     if (fflush(stdout) != 0 || ferror(stdout)) {
         fprintf(stderr, "error: cannot write the output\n");
-        return 3;
+        return EXIT_ENVIRONMENT;
     }
     return code;
 }
 
+static void out_of_memory(const char *what, size_t bytes)
+{
+    fprintf(stderr, "error: no memory for %zu bytes (%s)\n", bytes, what);
+    dfm_temp_remove_all();
+    _exit(EXIT_ENVIRONMENT);
+}
+
+/* A thread that waits for the signals that end a program, so that what it does then need not be
+ * safe at any instant: remove what is half done and end. */
+static void *wait_for_signals(void *user)
+{
+    int sig = SIGTERM;
+    while (sigwait(user, &sig) != 0) continue;
+    dfm_temp_remove_all();
+    _exit(128 + sig);
+}
+
+static void catch_signals(void)
+{
+    static const int which[] = {SIGINT, SIGTERM, SIGHUP};
+    static sigset_t set;                     /* the thread reads it as long as the process lives */
+    pthread_t thread;
+    sigemptyset(&set);
+    for (size_t i = 0; i < DFM_LEN(which); i++) {
+        struct sigaction old;
+        if (sigaction(which[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            sigaddset(&set, which[i]);
+    }
+    signal(SIGXFSZ, SIG_IGN);                /* a write beyond the limit fails, and is reported */
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    if (pthread_create(&thread, NULL, wait_for_signals, &set) != 0)
+        pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 int main(int argc, char **argv)
 {
+    dfm_on_no_memory(out_of_memory);
+    catch_signals();
     dfm_arena *a = dfm_arena_create("dfmc");
     options opt;
     dfm_err err = {0};

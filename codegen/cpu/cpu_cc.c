@@ -1,23 +1,25 @@
 /* cpu_cc.c - texts to one shared object, by the host's C compiler.
  *
  * The compiler is started directly (no shell) in a private temporary folder, several at a time.
- * Objects are cached by a hash of text, flags and compiler version; a cache entry is written under
- * another name and renamed, so that half-written ones are never used. Same texts and flags give the
- * same bytes: no debug information, no build id, no paths.
+ * Objects are cached by a hash of text, flags and compiler version, each with a hash of its bytes:
+ * what has changed, or lies where others can write, is not used. Same texts and flags give the same
+ * bytes: no debug information, no build id, no paths.
  */
 #include "codegen/cpu/cpu.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "runtime/base/cpu.h"
 #include "runtime/base/file.h"
 #include "runtime/base/hash.h"
+#include "runtime/base/sys.h"
 
 enum { MAX_FLAGS = 40, MAX_OBJECT_BYTES = 1 << 30, MAX_LOG_BYTES = 1 << 20 };
 
@@ -72,17 +74,39 @@ typedef struct work {
     const char *flags[MAX_FLAGS];
     uint32_t n_flags;
     const char *version;
+    bool use_cache;
+    const char *cache_why;                   /* why the cache is not used, or NULL */
 } work;
 
-static pid_t start(const char *const *argv, const char *log)
+/* The child dies with us, and answers signals as any program does. */
+static _Noreturn void become_compiler(const char *const *argv, int in, int out)
 {
-    pid_t pid = fork();
-    if (pid != 0) return pid;
-    int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0600), null = open("/dev/null", O_RDONLY);
-    if (fd < 0 || null < 0 || dup2(null, 0) < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0) _exit(126);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0) _exit(126);
     execvp(argv[0], (char *const *)argv);
     dprintf(2, "cannot run '%s': %s\n", argv[0], strerror(errno));
     _exit(127);
+}
+
+static dfm_status start(const char *const *argv, const char *log, pid_t *out_pid, dfm_err *err)
+{
+    dfm_out o;
+    int in = dfm_sys_open(AT_FDCWD, "/dev/null", O_RDONLY, 0);
+    *out_pid = 0;
+    if (in < 0)
+        return dfm_fail(err, DFM_UNAVAILABLE, "cannot open '/dev/null': %s", strerror(errno));
+    dfm_status s = dfm_out_open(log, DFM_OUT_TRUNCATE, &o, err);
+    pid_t pid = s == DFM_OK ? dfm_sys_fork() : -1;
+    if (pid == 0) become_compiler(argv, in, o.fd);
+    if (s == DFM_OK && pid < 0)
+        s = dfm_fail(err, DFM_UNAVAILABLE, "cannot start a process: %s", strerror(errno));
+    dfm_file_close(in);
+    if (o.fd >= 0) (void)dfm_out_close(&o, NULL);
+    if (s == DFM_OK) *out_pid = pid;
+    return s;
 }
 
 static dfm_status finish(work *w, pid_t pid, const char *what, const char *log, dfm_err *err)
@@ -124,7 +148,9 @@ static dfm_status compiler_version(work *w, dfm_err *err)
     const char *argv[] = {w->opt->cc, "--version", NULL};
     char *text;
     size_t n;
-    DFM_TRY(finish(w, start(argv, log), "--version", log, err));
+    pid_t pid;
+    DFM_TRY(start(argv, log, &pid, err));
+    DFM_TRY(finish(w, pid, "--version", log, err));
     DFM_TRY(dfm_file_read(w->a, log, MAX_LOG_BYTES, &text, &n, err));
     w->version = text;
     return DFM_OK;
@@ -132,7 +158,7 @@ static dfm_status compiler_version(work *w, dfm_err *err)
 
 static const char *cache_path(work *w, const char *text)
 {
-    if (!w->opt->cache_dir) return NULL;
+    if (!w->use_cache) return NULL;
     dfm_sb key = dfm_sb_make(w->a);
     dfm_sb_puts(&key, w->version);
     for (uint32_t i = 0; i < w->n_flags; i++) dfm_sb_printf(&key, " %s", w->flags[i]);
@@ -142,23 +168,56 @@ static const char *cache_path(work *w, const char *text)
     return dfm_fmt(w->a, "%s/%s.o", w->opt->cache_dir, hex);
 }
 
-/* Only what we own and nobody else can write may be linked into a plan. */
-static bool cache_has(const char *path)
+/* -- the cache: objects, each followed by a hash of its bytes ------------------------------------ */
+
+/* Only a folder of our own that nobody else can write: what is in it is linked into plans. */
+static bool cache_is_ours(work *w)
 {
     struct stat st;
-    return path && lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 &&
-           st.st_uid == geteuid() && !(st.st_mode & 022);
+    const char *path = w->opt->cache_dir;
+    if (!path || dfm_sys_stat(path, true, &st) != 0) return path && errno == ENOENT;
+    w->cache_why = !S_ISDIR(st.st_mode) ? "is not a folder" : dfm_exposed(&st);
+    return !w->cache_why;
 }
 
+/* A good entry is copied into the private folder, where nobody can exchange it before the linker
+ * reads it. */
+static bool cache_fetch(work *w, const char *path, const char *object)
+{
+    struct stat st;
+    char *bytes;
+    size_t n;
+    dfm_hash128 hash, is;
+    dfm_out o;
+    if (!path || dfm_sys_stat(path, false, &st) != 0 || !S_ISREG(st.st_mode) ||
+        st.st_uid != geteuid() || (st.st_mode & 022) ||
+        dfm_file_read(w->a, path, MAX_OBJECT_BYTES, &bytes, &n, NULL) != DFM_OK || n <= sizeof hash)
+        return false;
+    n -= sizeof hash;
+    memcpy(&hash, bytes + n, sizeof hash);
+    is = dfm_hash128_of(bytes, n);
+    if (hash.lo != is.lo || hash.hi != is.hi) return false;
+    if (dfm_out_open(object, DFM_OUT_NEW, &o, NULL) != DFM_OK) return false;
+    if (dfm_out_write(&o, bytes, n, NULL) == DFM_OK && dfm_out_close(&o, NULL) == DFM_OK)
+        return true;
+    dfm_out_abort(&o);
+    return false;
+}
+
+/* A cache that cannot be written is no error. */
 static void cache_store(work *w, const char *path, const char *object)
 {
     char *bytes;
     size_t n;
-    dfm_err ignored = {0};                   /* a cache that cannot be written is no error */
     mode_t old = umask(077);
-    if (path && dfm_make_folders(w->opt->cache_dir, &ignored) == DFM_OK &&
-        dfm_file_read(w->a, object, MAX_OBJECT_BYTES, &bytes, &n, &ignored) == DFM_OK)
-        (void)dfm_file_replace(path, bytes, n, &ignored);
+    if (dfm_make_folders(w->opt->cache_dir, NULL) == DFM_OK && cache_is_ours(w) &&
+        dfm_file_read(w->a, object, MAX_OBJECT_BYTES, &bytes, &n, NULL) == DFM_OK) {
+        dfm_hash128 hash = dfm_hash128_of(bytes, n);
+        char *entry = dfm_alloc(w->a, n + sizeof hash);
+        memcpy(entry, bytes, n);
+        memcpy(entry + n, &hash, sizeof hash);
+        (void)dfm_file_replace(path, entry, n + sizeof hash, NULL);
+    }
     umask(old);
 }
 
@@ -167,13 +226,21 @@ typedef struct job {
     pid_t pid;
 } job;
 
+static dfm_status put_text(const char *path, const char *text, dfm_err *err)
+{
+    dfm_out o;
+    DFM_TRY(dfm_out_open(path, DFM_OUT_NEW, &o, err));
+    dfm_status s = dfm_out_write(&o, text, strlen(text), err);
+    return dfm_out_close(&o, err) == DFM_OK ? s : DFM_CANNOT_WRITE;
+}
+
 static dfm_status job_start(work *w, job *j, const char *text, uint32_t i, dfm_err *err)
 {
     const char *argv[MAX_FLAGS + 8];
     uint32_t n = 0;
     j->source = dfm_fmt(w->a, "%s/u%u.c", w->folder, i);
     j->log = dfm_fmt(w->a, "%s/u%u.log", w->folder, i);
-    DFM_TRY(dfm_file_replace(j->source, text, strlen(text), err));
+    DFM_TRY(put_text(j->source, text, err));
     argv[n++] = w->opt->cc;
     for (uint32_t f = 0; f < w->n_flags; f++) argv[n++] = w->flags[f];
     argv[n++] = "-c";
@@ -181,8 +248,7 @@ static dfm_status job_start(work *w, job *j, const char *text, uint32_t i, dfm_e
     argv[n++] = "-o";
     argv[n++] = j->object;
     argv[n] = NULL;
-    j->pid = start(argv, j->log);
-    return j->pid > 0 ? DFM_OK : dfm_fail(err, DFM_UNAVAILABLE, "cannot start a process");
+    return start(argv, j->log, &j->pid, err);
 }
 
 static dfm_status job_end(work *w, job *j, dfm_err *err)
@@ -202,12 +268,11 @@ static dfm_status compile_all(work *w, const char *const *texts, uint32_t n, job
     dfm_status s = DFM_OK;
     for (uint32_t i = 0; i < n && s == DFM_OK; i++) {
         jobs[i].cached = cache_path(w, texts[i]);
-        if (cache_has(jobs[i].cached)) {
-            jobs[i].object = jobs[i].cached;
+        jobs[i].object = dfm_fmt(w->a, "%s/u%u.o", w->folder, i);
+        if (cache_fetch(w, jobs[i].cached, jobs[i].object)) {
             out->n_cached++;
             continue;
         }
-        jobs[i].object = dfm_fmt(w->a, "%s/u%u.o", w->folder, i);
         out->n_compiled++;
         uint32_t running = 0;
         for (uint32_t k = done; k < i; k++) running += jobs[k].pid > 0;
@@ -241,7 +306,9 @@ static dfm_status link_all(work *w, const job *jobs, uint32_t n, cg_object *out,
     for (uint32_t i = 0; i < n; i++) argv[k++] = jobs[i].object;
     argv[k++] = "-lm";
     argv[k] = NULL;
-    DFM_TRY(finish(w, start(argv, log), "linking", log, err));
+    pid_t pid;
+    DFM_TRY(start(argv, log, &pid, err));
+    DFM_TRY(finish(w, pid, "linking", log, err));
     char *bytes;
     size_t bytes_n;
     DFM_TRY(dfm_file_read(w->a, so, MAX_OBJECT_BYTES, &bytes, &bytes_n, err));
@@ -255,16 +322,18 @@ dfm_status cpu_compile(const char *const *texts, uint32_t n, const cg_options *o
 {
     const char *arch = cpu_arch_level(opt->arch);
     if (!arch) return dfm_fail(err, DFM_USAGE, "unknown processor level '%s'", opt->arch);
-    const char *tmp = getenv("TMPDIR");
-    char *folder = dfm_fmt(a, "%s/dfmc-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-    if (!mkdtemp(folder))
-        return dfm_fail(err, DFM_CANNOT_WRITE, "cannot create '%s': %s", folder, strerror(errno));
+    const char *folder;
+    DFM_TRY(dfm_make_temporary(a, "dfmc", &folder, err));
     work w = {.a = a, .opt = opt, .folder = folder};
+    w.use_cache = cache_is_ours(&w);
+    if (w.cache_why)
+        out->note = dfm_fmt(a, "the cache '%s' %s: it is not used", opt->cache_dir, w.cache_why);
     job *jobs = dfm_new_n(a, job, n ? n : 1);
     set_flags(&w, arch);
     dfm_status s = compiler_version(&w, err);
     if (s == DFM_OK) s = compile_all(&w, texts, n, jobs, out, err);
     if (s == DFM_OK) s = link_all(&w, jobs, n, out, err);
     (void)dfm_remove_tree(folder, NULL);
+    dfm_temp_forget(folder);
     return s;
 }

@@ -28,6 +28,9 @@ dfm_status app_configure(app *x, const char *base, dfm_err *err);
 dfm_status app_open(app *x, bool accumulate, rt **out, dfm_err *err);
 /* A line on the log, unless -q. */
 void app_say(const app *x, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A value as indented text that ends with a line end. Ends the process if there is no memory. */
+struct json_t;
+const char *app_json_text(const struct json_t *value, dfm_arena *a);
 /* Weights of --weights: a safetensors file or folder, a run folder, a checkpoint. With `average`
  * the first average of a checkpoint replaces the weights where there is one. *out_labels (may be
  * NULL): how many labels the run has seen; 0 if unknown. */
@@ -40,8 +43,9 @@ dfm_status app_set_inputs(app *x, rt *r, rt_program *p, const ckpt_weights *w, d
 /* Make the folder of a new run: run.folder/run.name, or run.folder/MODEL-N with the next free N. A
  * folder of that name that already holds a run is an error. */
 dfm_status app_run_new(app *x, const char *model, const char **out, dfm_err *err);
-/* The run with the newest checkpoint (with any log, if there is none) of that model; NULL: none. */
-const char *app_run_newest(app *x, const char *model);
+/* The run with the newest checkpoint (with any log, if there is none) of that model; *out = NULL:
+ * none. A folder that cannot be read is an error, not a folder without runs. */
+dfm_status app_run_newest(app *x, const char *model, const char **out, dfm_err *err);
 bool app_is_run(app *x, const char *folder);             /* holds a run's files */
 /* Write config.yaml, overrides.txt, plan.plan, plan.txt and manifest.json. */
 dfm_status app_run_describe(app *x, rt *r, const char *folder, dfm_err *err);

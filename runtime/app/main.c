@@ -3,10 +3,13 @@
  *
  * Exit codes are those of runtime/base/status.h.
  */
+#include <jansson.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "runtime/app/app.h"
+#include "runtime/base/sys.h"
 
 static dfm_status help(const app_options *o, dfm_arena *a, dfm_err *err)
 {
@@ -36,19 +39,29 @@ static dfm_status run(app *x, dfm_err *err)
     }
 }
 
-static void out_of_memory(void *user, const char *what, size_t bytes)
+/* From any thread: others may be at work, so nothing of theirs is torn down. */
+static void out_of_memory(const char *what, size_t bytes)
 {
-    (void)user;
     fprintf(stderr, "error: no memory for %zu bytes (%s)\n", bytes, what);
-    exit(DFM_NO_MEMORY);
+    dfm_temp_remove_all();
+    _exit(DFM_NO_MEMORY);
+}
+
+/* jansson has no memory of its own: what it cannot get, we cannot. */
+static void *json_memory(size_t n)
+{
+    void *p = dfm_sys_zeroed(n);
+    if (!p) dfm_no_memory("JSON", n);
+    return p;
 }
 
 int main(int argc, char **argv)
 {
     dev_process_settings(argv);
     signal(SIGXFSZ, SIG_IGN);                /* a write beyond the limit fails, and is reported */
+    dfm_on_no_memory(out_of_memory);
+    json_set_alloc_funcs(json_memory, dfm_sys_free);
     dfm_arena *a = dfm_arena_create("dfm-rt");
-    dfm_arena_on_oom(a, out_of_memory, NULL);
     dfm_err err = {0};
     app_options o;
     app x = {.arena = a, .o = &o, .out = stdout, .log = stderr};

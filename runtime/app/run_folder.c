@@ -1,12 +1,12 @@
 /* run_folder.c - folders of runs: names, the newest one, and what describes a run in them. */
-#include <dirent.h>
-#include <errno.h>
 #include <jansson.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "runtime/app/app.h"
+#include "runtime/base/sys.h"
+
+enum { MAX_MANIFEST = 1 << 20 };
 
 /* -- names ------------------------------------------------------------------------------------- */
 
@@ -29,16 +29,18 @@ static unsigned long number_of(const char *name, const char *model)
     return strtoul(digits, NULL, 10);
 }
 
-static unsigned long last_number(const char *folder, const char *model)
+static dfm_status last_number(app *x, const char *folder, const char *model, unsigned long *out,
+                              dfm_err *err)
 {
-    unsigned long last = 0;
-    DIR *d = opendir(folder);
-    for (struct dirent *e; d && (e = readdir(d));) {
-        unsigned long n = number_of(e->d_name, model);
-        if (n > last) last = n;
+    const char **names;
+    uint32_t n;
+    *out = 0;
+    DFM_TRY(dfm_list_folder(x->arena, folder, &names, &n, err));
+    for (uint32_t i = 0; i < n; i++) {
+        unsigned long k = number_of(names[i], model);
+        if (k > *out) *out = k;
     }
-    if (d) closedir(d);
-    return last;
+    return DFM_OK;
 }
 
 bool app_is_run(app *x, const char *folder)
@@ -60,14 +62,15 @@ dfm_status app_run_new(app *x, const char *model, const char **out, dfm_err *err
 {
     if (x->cfg.run_name[0]) return named_folder(x, out, err);
     const char *name = file_name_of(x->arena, model);
+    unsigned long n;
+    bool made = false;
     DFM_TRY(dfm_make_folders(x->cfg.run_folder, err));
-    for (unsigned long n = last_number(x->cfg.run_folder, name) + 1;; n++) {
-        *out = dfm_path_join(x->arena, x->cfg.run_folder, dfm_fmt(x->arena, "%s-%lu", name, n));
-        if (mkdir(*out, 0777) == 0) return DFM_OK;
-        if (errno != EEXIST)
-            return dfm_fail(err, DFM_CANNOT_WRITE, "cannot make folder '%s': %s", *out,
-                            strerror(errno));
+    DFM_TRY(last_number(x, x->cfg.run_folder, name, &n, err));
+    while (!made) {
+        *out = dfm_path_join(x->arena, x->cfg.run_folder, dfm_fmt(x->arena, "%s-%lu", name, ++n));
+        DFM_TRY(dfm_make_folder(*out, &made, err));
     }
+    return DFM_OK;
 }
 
 /* -- the newest -------------------------------------------------------------------------------- */
@@ -75,7 +78,7 @@ dfm_status app_run_new(app *x, const char *model, const char **out, dfm_err *err
 static bool modified(const char *path, struct timespec *out)
 {
     struct stat st;
-    if (stat(path, &st) != 0) return false;
+    if (dfm_sys_stat(path, true, &st) != 0) return false;
     *out = st.st_mtim;
     return true;
 }
@@ -83,7 +86,11 @@ static bool modified(const char *path, struct timespec *out)
 /* Is the run of another model? Runs that do not say count as of this one. */
 static bool other_model(app *x, const char *folder, const char *model)
 {
-    json_t *m = json_load_file(dfm_path_join(x->arena, folder, "manifest.json"), 0, NULL);
+    char *text;
+    size_t n;
+    const char *path = dfm_path_join(x->arena, folder, "manifest.json");
+    if (dfm_file_read(x->arena, path, MAX_MANIFEST, &text, &n, NULL) != DFM_OK) return false;
+    json_t *m = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
     const char *has = json_string_value(json_object_get(m, "model"));
     bool other = has && strcmp(has, model) != 0;
     json_decref(m);
@@ -95,25 +102,26 @@ static bool newer(struct timespec a, struct timespec b)
     return a.tv_sec != b.tv_sec ? a.tv_sec > b.tv_sec : a.tv_nsec > b.tv_nsec;
 }
 
-const char *app_run_newest(app *x, const char *model)
+dfm_status app_run_newest(app *x, const char *model, const char **out, dfm_err *err)
 {
-    const char *best = NULL;
     struct timespec when = {0}, t;
     bool best_saved = false;
-    DIR *d = opendir(x->cfg.run_folder);
-    for (struct dirent *e; d && (e = readdir(d));) {
-        if (e->d_name[0] == '.') continue;
-        const char *folder = dfm_path_join(x->arena, x->cfg.run_folder, e->d_name);
+    const char **names;
+    uint32_t n;
+    *out = NULL;
+    DFM_TRY(dfm_list_folder(x->arena, x->cfg.run_folder, &names, &n, err));
+    for (uint32_t i = 0; i < n; i++) {
+        if (names[i][0] == '.') continue;
+        const char *folder = dfm_path_join(x->arena, x->cfg.run_folder, names[i]);
         bool saved = modified(dfm_path_join(x->arena, folder, "ckpt/latest"), &t);
         if (!saved && !modified(dfm_path_join(x->arena, folder, "log.jsonl"), &t)) continue;
         if (other_model(x, folder, model) || saved < best_saved) continue;
-        if (best && saved == best_saved && !newer(t, when)) continue;
-        best = folder;
+        if (*out && saved == best_saved && !newer(t, when)) continue;
+        *out = folder;
         when = t;
         best_saved = saved;
     }
-    if (d) closedir(d);
-    return best;
+    return DFM_OK;
 }
 
 /* -- describing -------------------------------------------------------------------------------- */
@@ -146,11 +154,9 @@ static const char *manifest_text(app *x, rt *r)
     for (size_t i = 0; i < DFM_LEN(env); i++)
         if (getenv(env[i])) json_object_set_new(e, env[i], json_string(getenv(env[i])));
     json_object_set_new(m, "environment", e);
-    char *text = json_dumps(m, JSON_INDENT(2));
-    const char *copy = dfm_fmt(x->arena, "%s\n", text ? text : "{}");
-    free(text);
+    const char *text = app_json_text(m, x->arena);
     json_decref(m);
-    return copy;
+    return text;
 }
 
 dfm_status app_run_describe(app *x, rt *r, const char *folder, dfm_err *err)

@@ -294,8 +294,8 @@ static dfm_status find_weights(sampler *s, const char **out, const char **out_fo
         if (app_is_run(x, *out)) *out_folder = *out;
         return DFM_OK;
     }
-    *out = x->cfg.run_name[0] ? dfm_path_join(x->arena, x->cfg.run_folder, x->cfg.run_name)
-                              : app_run_newest(x, plan_meta_string(s->p->p, x->arena, "model"));
+    if (x->cfg.run_name[0]) *out = dfm_path_join(x->arena, x->cfg.run_folder, x->cfg.run_name);
+    else DFM_TRY(app_run_newest(x, plan_meta_string(s->p->p, x->arena, "model"), out, err));
     *out_folder = *out;
     if (*out && app_is_run(x, *out)) return DFM_OK;
     dfm_fail(err, DFM_BAD_DATA, "there are no trained weights in '%s'", x->cfg.run_folder);

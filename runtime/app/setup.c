@@ -1,4 +1,5 @@
 /* setup.c - what the commands share: configuration, opening the plan, weights, inputs. */
+#include <jansson.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -13,6 +14,21 @@ void app_say(const app *x, const char *format, ...)
     va_end(ap);
     fputc('\n', x->log);
     fflush(x->log);
+}
+
+static int add_text(const char *p, size_t n, void *user)
+{
+    dfm_sb_add(user, p, n);
+    return 0;
+}
+
+const char *app_json_text(const json_t *value, dfm_arena *a)
+{
+    dfm_sb sb = dfm_sb_make(a);
+    if (!value || json_dump_callback(value, add_text, &sb, JSON_INDENT(2)) != 0)
+        dfm_no_memory("JSON", 0);
+    dfm_sb_puts(&sb, "\n");
+    return dfm_sb_cstr(&sb);
 }
 
 dfm_status app_configure(app *x, const char *base, dfm_err *err)

@@ -205,7 +205,7 @@ static dfm_status resume_folder(app *x, const char *model, const char **out, dfm
         const char *named = dfm_path_join(x->arena, x->cfg.run_folder, x->cfg.run_name);
         if (app_is_run(x, named)) *out = named;
     } else {
-        *out = app_run_newest(x, model);
+        DFM_TRY(app_run_newest(x, model, out, err));
     }
     if (!*out) app_say(x, "nothing to resume in '%s': starting a new run", x->cfg.run_folder);
     return DFM_OK;

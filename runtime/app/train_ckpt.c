@@ -75,11 +75,9 @@ static const char *state_text(const app_progress_state *s, dfm_arena *a)
         "epoch", (json_int_t)s->epoch, "position", (json_int_t)s->position, "shuffle", s->shuffle,
         "parts", (json_int_t)s->parts, "batch", (json_int_t)s->batch, "threads",
         (json_int_t)s->threads, "labels", (json_int_t)s->labels, "plan", s->plan_id);
-    char *text = json_dumps(j, JSON_INDENT(2));
-    const char *copy = dfm_fmt(a, "%s\n", text ? text : "{}");
-    free(text);
+    const char *text = app_json_text(j, a);
     json_decref(j);
-    return copy;
+    return text;
 }
 
 static dfm_status read_state(const char *text, const char *path, dfm_arena *a,

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/sys.h"
+
 enum { ALIGN = 64, BLOCK_BYTES = 256 * 1024 };
 
 typedef struct block {
@@ -16,26 +18,30 @@ struct dfm_arena {
     const char *name;
     block *blocks;             /* the current one first */
     size_t bytes;
-    dfm_oom_hook *hook;
-    void *user;
 };
+
+static dfm_no_memory_hook *on_no_memory;   /* the process's, as its memory is; set once, by main */
 
 /* The header takes one alignment unit so that the bytes behind it are aligned. */
 static char *block_data(block *b) { return (char *)b + ALIGN; }
 
-static void oom(dfm_arena *a, size_t bytes)
+void dfm_on_no_memory(dfm_no_memory_hook *hook) { on_no_memory = hook; }
+
+void dfm_no_memory(const char *what, size_t bytes)
 {
-    if (a && a->hook) a->hook(a->user, a->name, bytes);
-    fprintf(stderr, "error: out of memory (%zu bytes for '%s')\n", bytes, a ? a->name : "arena");
+    if (on_no_memory) on_no_memory(what, bytes);
+    fprintf(stderr, "error: no memory for %zu bytes (%s)\n", bytes, what);
     exit(3);
 }
+
+static void oom(const dfm_arena *a, size_t bytes) { dfm_no_memory(a->name, bytes); }
 
 static block *block_new(dfm_arena *a, size_t cap)
 {
     block *b = NULL;
     if (cap > SIZE_MAX - 2 * ALIGN) oom(a, cap);
     size_t total = (cap + 2 * ALIGN - 1) / ALIGN * ALIGN;
-    b = aligned_alloc(ALIGN, total);
+    b = dfm_sys_alloc(ALIGN, total);
     if (!b) oom(a, cap);
     memset(b, 0, total);
     b->cap = total - ALIGN;
@@ -44,23 +50,17 @@ static block *block_new(dfm_arena *a, size_t cap)
 
 dfm_arena *dfm_arena_create(const char *name)
 {
-    dfm_arena *a = calloc(1, sizeof *a);
-    if (!a) oom(NULL, sizeof *a);
+    dfm_arena *a = dfm_sys_zeroed(sizeof *a);
+    if (!a) dfm_no_memory(name, sizeof *a);
     a->name = name;
     return a;
-}
-
-void dfm_arena_on_oom(dfm_arena *a, dfm_oom_hook *hook, void *user)
-{
-    a->hook = hook;
-    a->user = user;
 }
 
 static void free_blocks(block *b)
 {
     while (b) {
         block *next = b->next;
-        free(b);
+        dfm_sys_free(b);
         b = next;
     }
 }
@@ -69,7 +69,7 @@ void dfm_arena_destroy(dfm_arena *a)
 {
     if (!a) return;
     free_blocks(a->blocks);
-    free(a);
+    dfm_sys_free(a);
 }
 
 void dfm_arena_reset(dfm_arena *a)

@@ -2,8 +2,8 @@
  *
  * An arena is a bump allocator over chained blocks. Objects are never freed one by one; the
  * arena is reset or destroyed as a whole. All memory handed out is zeroed. Out of memory calls
- * the arena's hook (dfm_arena_on_oom); a hook must not return. The default hook prints one line
- * and exits with status 3.
+ * the process's hook (dfm_on_no_memory), from the thread that asked; a hook must not return. The
+ * default hook prints one line and exits with status 3.
  *
  * With -DDFM_ARENA_MALLOC every object is a malloc of its own, so that address sanitizers see
  * overruns between neighbours.
@@ -23,8 +23,11 @@ void dfm_arena_destroy(dfm_arena *a);           /* NULL is allowed */
 void dfm_arena_reset(dfm_arena *a);             /* frees all objects, keeps one block */
 size_t dfm_arena_bytes(const dfm_arena *a);     /* bytes handed out since the last reset */
 
-typedef void dfm_oom_hook(void *user, const char *arena, size_t bytes);
-void dfm_arena_on_oom(dfm_arena *a, dfm_oom_hook *hook, void *user);
+/* For main, before there are threads. A hook must not allocate and must not return. */
+typedef void dfm_no_memory_hook(const char *what, size_t bytes);
+void dfm_on_no_memory(dfm_no_memory_hook *hook);
+/* Call the hook: for libraries' memory that we hand out ourselves. */
+_Noreturn void dfm_no_memory(const char *what, size_t bytes);
 
 /* `bytes` zeroed bytes, aligned for any type up to 64 bytes wide. Never NULL. */
 void *dfm_alloc(dfm_arena *a, size_t bytes);

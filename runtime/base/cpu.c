@@ -1,19 +1,30 @@
 /* cpu.c - processor flags from /proc/cpuinfo. */
 #include "runtime/base/cpu.h"
 
-#include <stdio.h>
 #include <string.h>
 
-enum { LINE_BYTES = 16384 };
+#include "runtime/base/file.h"
 
+enum { HEAD_BYTES = 16384 };
+
+/* Only the start is read: the flags are the same for all processors, and of a large machine the
+ * whole file takes long to make. */
 const char *dfm_cpu_flags(dfm_arena *a)
 {
-    char *line = dfm_alloc(a, LINE_BYTES);
-    FILE *f = fopen("/proc/cpuinfo", "r");
-    while (f && fgets(line, LINE_BYTES, f))
-        if (strncmp(line, "flags", 5) == 0) break;
-    if (f) fclose(f);
-    return strncmp(line, "flags", 5) == 0 ? line : "";
+    char *text = dfm_alloc(a, HEAD_BYTES + 1);
+    uint64_t unknown;
+    size_t n = 0;
+    int fd;
+    if (dfm_file_open("/proc/cpuinfo", &fd, &unknown, NULL) != DFM_OK) return "";
+    for (long got = 1; got > 0 && n < HEAD_BYTES; n += got > 0 ? (size_t)got : 0)
+        got = dfm_file_read_at(fd, text + n, HEAD_BYTES - n, n);
+    dfm_file_close(fd);
+    char *line = strncmp(text, "flags", 5) == 0 ? text : strstr(text, "\nflags");
+    if (!line) return "";
+    line += *line == '\n';
+    char *end = strchr(line, '\n');
+    if (end) end[1] = 0;
+    return line;
 }
 
 bool dfm_cpu_has(const char *flags, const char *flag)

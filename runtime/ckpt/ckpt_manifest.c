@@ -5,15 +5,14 @@
  */
 #include "runtime/ckpt/ckpt.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "runtime/base/str.h"
+#include "runtime/base/sys.h"
 
 enum { MAX_MANIFEST = 1 << 24, FORMAT = 1 };
 static const char check_key[] = " \"check\": \"";
@@ -117,7 +116,7 @@ static dfm_status verify_file(dfm_arena *a, const char *folder, const ckpt_entry
 {
     const char *path = dfm_path_join(a, folder, e->name);
     struct stat st;
-    if (stat(path, &st) != 0)
+    if (dfm_sys_stat(path, true, &st) != 0)
         return damaged(folder, dfm_fmt(a, "'%s': %s", e->name, strerror(errno)), err);
     if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != e->bytes)
         return damaged(folder, dfm_fmt(a, "'%s' has %lld bytes, not %llu", e->name,
@@ -165,14 +164,13 @@ dfm_status ckpt_list(dfm_arena *a, const char *folder, ckpt_listed **out, uint32
     DFM_VEC(ckpt_listed) list = {0};
     *out = NULL;
     *out_n = 0;
-    DIR *d = opendir(folder);
-    if (!d && errno == ENOENT) return DFM_OK;
-    if (!d) return dfm_fail(err, DFM_BAD_DATA, "cannot open '%s': %s", folder, strerror(errno));
-    for (struct dirent *e; (e = readdir(d));) {
-        ckpt_listed l = {0};
-        if (!step_of_name(e->d_name, &l.step)) continue;
-        l.name = dfm_strdup(a, e->d_name);
-        l.path = dfm_path_join(a, folder, e->d_name);
+    const char **names;
+    uint32_t n;
+    DFM_TRY(dfm_list_folder(a, folder, &names, &n, err));
+    for (uint32_t i = 0; i < n; i++) {
+        ckpt_listed l = {.name = names[i]};
+        if (!step_of_name(names[i], &l.step)) continue;
+        l.path = dfm_path_join(a, folder, names[i]);
         ckpt_manifest m;
         dfm_err why = {0};
         if (ckpt_manifest_verify(a, l.path, false, &m, &why) != DFM_OK)
@@ -182,7 +180,6 @@ dfm_status ckpt_list(dfm_arena *a, const char *folder, ckpt_listed **out, uint32
         else l.serial = m.serial;
         dfm_push(a, &list, l);
     }
-    closedir(d);
     if (list.n) qsort(list.p, list.n, sizeof *list.p, newest_first);
     *out = list.p;
     *out_n = list.n;

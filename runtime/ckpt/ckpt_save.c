@@ -1,19 +1,17 @@
 /* ckpt_save.c - write one checkpoint so that no crash can cost the last one. See ckpt.h. */
 #include "runtime/ckpt/ckpt.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "runtime/base/str.h"
+#include "runtime/base/sys.h"
 
 enum { FETCH_BYTES = 1 << 22 };
 
@@ -75,20 +73,19 @@ static bool is_stale(const saver *sv, const char *name)
     int pid, used = 0;
     if (sscanf(name, "latest.tmp-%d%n", &pid, &used) == 1 && !name[used]) return is_gone(pid);
     if (!dfm_starts_with(name, "step_") || !tag) return false;
-    if (sscanf(tag, ".tmp-%8x-%d-%8x%n", &host, &pid, &tail, &used) != 3 || tag[used]) return false;
+    if (sscanf(tag, ".tmp-%8x-%d-%8x%n", &host, &pid, &tail, &used) != 3) return false;
+    if (tag[used] && strcmp(tag + used, "-gone") != 0) return false;     /* see dfm_temp_remove_all */
     return host == sv->host && is_gone(pid);
 }
 
 static dfm_status remove_leftovers(const saver *sv)
 {
-    DFM_VEC(const char *) stale = {0};
-    DIR *d = opendir(sv->args->folder);
-    if (!d) return failed(sv, "open", sv->args->folder);
-    for (struct dirent *e; (e = readdir(d));)
-        if (is_stale(sv, e->d_name))
-            dfm_push(sv->arena, &stale, dfm_path_join(sv->arena, sv->args->folder, e->d_name));
-    closedir(d);
-    for (uint32_t i = 0; i < stale.n; i++) DFM_TRY(dfm_remove_tree(stale.p[i], sv->err));
+    const char **names, *folder = sv->args->folder;
+    uint32_t n;
+    DFM_TRY(dfm_list_folder(sv->arena, folder, &names, &n, sv->err));
+    for (uint32_t i = 0; i < n; i++)
+        if (is_stale(sv, names[i]))
+            DFM_TRY(dfm_remove_tree(dfm_path_join(sv->arena, folder, names[i]), sv->err));
     return DFM_OK;
 }
 
@@ -137,22 +134,12 @@ static dfm_status write_part(const saver *sv, uint32_t p, ckpt_entry *out)
 
 static dfm_status write_text(const saver *sv, const char *name, const char *text)
 {
-    const char *path = dfm_path_join(sv->arena, sv->tmp, name);
-    size_t n = strlen(text);
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (fd < 0) return failed(sv, "create", path);
-    bool ok = true;
-    while (ok && n) {
-        ssize_t put = write(fd, text, n);
-        if (put < 0 && errno == EINTR) continue;
-        if (put == 0) errno = ENOSPC;
-        ok = put > 0;
-        text += ok ? put : 0;
-        n -= ok ? (size_t)put : 0;
-    }
-    ok = ok && fsync(fd) == 0;
-    dfm_status s = ok ? DFM_OK : failed(sv, "write", path);
-    if (close(fd) != 0 && s == DFM_OK) s = failed(sv, "write", path);
+    dfm_out o;
+    DFM_TRY(dfm_out_open(dfm_path_join(sv->arena, sv->tmp, name), DFM_OUT_NEW, &o, sv->err));
+    dfm_status s = dfm_out_write(&o, text, strlen(text), sv->err);
+    if (s == DFM_OK) s = dfm_out_sync(&o, sv->err);
+    if (s == DFM_OK) s = dfm_out_close(&o, sv->err);
+    if (s != DFM_OK) dfm_out_abort(&o);
     return s;
 }
 
@@ -186,7 +173,7 @@ static dfm_status write_files(const saver *sv)
 static dfm_status remove_whole(const saver *sv, const char *path)
 {
     const char *gone = temporary_name(sv, path);
-    if (rename(path, gone) != 0) return failed(sv, "rename", path);
+    if (dfm_sys_rename(path, gone) != 0) return failed(sv, "rename", path);
     return dfm_remove_tree(gone, sv->err);
 }
 
@@ -195,17 +182,18 @@ static dfm_status remove_whole(const saver *sv, const char *path)
 static dfm_status commit(const saver *sv)
 {
     phase(sv, "rename");
-    if (rename(sv->tmp, sv->final) == 0) return dfm_sync_folder(sv->args->folder, sv->err);
+    if (dfm_sys_rename(sv->tmp, sv->final) == 0)
+        return dfm_sync_folder(sv->args->folder, sv->err);
     if (errno != EEXIST && errno != ENOTEMPTY) return failed(sv, "rename", sv->tmp);
     ckpt_manifest m;
     bool whole = ckpt_manifest_verify(sv->arena, sv->final, true, &m, NULL) == DFM_OK;
     const char *aside = dfm_fmt(sv->arena, "%s.%s-%08x", sv->final, whole ? "replaced" : "damaged",
                                 nonce());
-    if (renameat2(AT_FDCWD, sv->tmp, AT_FDCWD, sv->final, RENAME_EXCHANGE) == 0) {
-        if (rename(sv->tmp, aside) != 0) return failed(sv, "rename", sv->tmp);
+    if (dfm_sys_exchange(sv->tmp, sv->final) == 0) {
+        if (dfm_sys_rename(sv->tmp, aside) != 0) return failed(sv, "rename", sv->tmp);
     } else {
-        if (rename(sv->final, aside) != 0) return failed(sv, "rename", sv->final);
-        if (rename(sv->tmp, sv->final) != 0) return failed(sv, "rename", sv->tmp);
+        if (dfm_sys_rename(sv->final, aside) != 0) return failed(sv, "rename", sv->final);
+        if (dfm_sys_rename(sv->tmp, sv->final) != 0) return failed(sv, "rename", sv->tmp);
     }
     DFM_TRY(dfm_sync_folder(sv->args->folder, sv->err));
     return whole ? remove_whole(sv, aside) : DFM_OK;
@@ -236,13 +224,17 @@ static dfm_status run(saver *sv)
     DFM_TRY(dfm_make_folders(args->folder, sv->err));
     phase(sv, "clean");
     DFM_TRY(remove_leftovers(sv));
-    if (mkdir(sv->tmp, 0777) != 0) return failed(sv, "create", sv->tmp);
-    dfm_status s = write_files(sv);
-    if (s != DFM_OK) {
-        dfm_remove_tree(sv->tmp, NULL);
-        return s;
+    dfm_temp_note(sv->tmp);
+    if (dfm_sys_mkdir(sv->tmp, 0777) != 0) {
+        failed(sv, "create", sv->tmp);
+        dfm_temp_forget(sv->tmp);
+        return DFM_CANNOT_WRITE;
     }
-    DFM_TRY(commit(sv));
+    dfm_status s = write_files(sv);
+    if (s == DFM_OK) s = commit(sv);
+    else (void)dfm_remove_tree(sv->tmp, NULL);
+    dfm_temp_forget(sv->tmp);
+    DFM_TRY(s);
     phase(sv, "latest");
     const char *line = dfm_fmt(sv->arena, "%s\n", name);
     DFM_TRY(dfm_file_replace(dfm_path_join(sv->arena, args->folder, "latest"), line, strlen(line),

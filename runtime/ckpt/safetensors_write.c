@@ -6,8 +6,6 @@
  */
 #include "runtime/ckpt/safetensors.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,8 +16,7 @@ enum { BUFFER_BYTES = 1 << 16 };
 
 struct ckpt_writer {
     dfm_arena *arena;
-    const char *path;
-    int fd;
+    dfm_out file;
     dfm_sb meta, header;
     uint64_t declared, given;      /* bytes of data */
     uint64_t written;              /* bytes of file */
@@ -30,26 +27,10 @@ struct ckpt_writer {
     size_t buffered;
 };
 
-static dfm_status write_failed(const ckpt_writer *w, dfm_err *err)
-{
-    int why = errno;
-    dfm_status s = dfm_fail(err, DFM_CANNOT_WRITE, "cannot write '%s': %s", w->path, strerror(why));
-    if (why == ENOSPC || why == EDQUOT) dfm_help(err, "free some space and run again");
-    return s;
-}
-
 static dfm_status write_all(ckpt_writer *w, const char *p, uint64_t n, dfm_err *err)
 {
     w->written += n;
-    while (n) {
-        ssize_t put = write(w->fd, p, n > 1 << 30 ? (size_t)1 << 30 : (size_t)n);
-        if (put < 0 && errno == EINTR) continue;
-        if (put == 0) errno = ENOSPC;
-        if (put <= 0) return write_failed(w, err);
-        p += put;
-        n -= (uint64_t)put;
-    }
-    return DFM_OK;
+    return dfm_out_write(&w->file, p, n, err);
 }
 
 static dfm_status flush(ckpt_writer *w, dfm_err *err)
@@ -71,17 +52,13 @@ static dfm_status put(ckpt_writer *w, const void *p, uint64_t n, dfm_err *err)
 
 dfm_status ckpt_writer_open(dfm_arena *a, const char *path, ckpt_writer **out, dfm_err *err)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (fd < 0)
-        return dfm_fail(err, DFM_CANNOT_WRITE, "cannot create '%s': %s", path, strerror(errno));
     ckpt_writer *w = dfm_new(a, ckpt_writer);
     *w = (ckpt_writer){
-        .arena = a, .path = dfm_strdup(a, path), .fd = fd,
-        .meta = dfm_sb_make(a), .header = dfm_sb_make(a),
+        .arena = a, .meta = dfm_sb_make(a), .header = dfm_sb_make(a),
         .hash = dfm_hash_begin(a), .buffer = dfm_alloc(a, BUFFER_BYTES),
     };
     *out = w;
-    return DFM_OK;
+    return dfm_out_open(dfm_strdup(a, path), DFM_OUT_NEW, &w->file, err);
 }
 
 void ckpt_writer_meta(ckpt_writer *w, const char *key, const char *value)
@@ -140,10 +117,7 @@ dfm_status ckpt_writer_data(ckpt_writer *w, const void *p, uint64_t bytes, dfm_e
 
 void ckpt_writer_abort(ckpt_writer *w)
 {
-    if (!w || w->fd < 0) return;
-    close(w->fd);
-    unlink(w->path);
-    w->fd = -1;
+    if (w) dfm_out_abort(&w->file);
 }
 
 dfm_status ckpt_writer_close(ckpt_writer *w, uint64_t *out_bytes, dfm_hash128 *out_hash,
@@ -152,16 +126,10 @@ dfm_status ckpt_writer_close(ckpt_writer *w, uint64_t *out_bytes, dfm_hash128 *o
     dfm_status s = begin(w, err);
     DFM_ASSERT(s != DFM_OK || w->given == w->declared);
     if (s == DFM_OK) s = flush(w, err);
-    if (s == DFM_OK && fsync(w->fd) != 0) s = write_failed(w, err);
+    if (s == DFM_OK) s = dfm_out_sync(&w->file, err);
+    if (s == DFM_OK) s = dfm_out_close(&w->file, err);
     if (s != DFM_OK) {
         ckpt_writer_abort(w);
-        return s;
-    }
-    int fd = w->fd;
-    w->fd = -1;
-    if (close(fd) != 0) {
-        s = write_failed(w, err);
-        unlink(w->path);
         return s;
     }
     if (out_bytes) *out_bytes = w->written;
@@ -186,25 +154,17 @@ dfm_status ckpt_write_file(const char *path, const ckpt_tensor *tensors, uint32_
 {
     dfm_arena *a = dfm_arena_create("safetensors");
     ckpt_writer *w = NULL;
-    char *tmp = dfm_fmt(a, "%s.tmp-%d", path, (int)getpid());
-    unlink(tmp);
+    const char *tmp = dfm_fmt(a, "%s.tmp-%d", path, (int)getpid());
+    dfm_temp_note(tmp);
+    dfm_file_remove(tmp);                           /* of a dead process */
     dfm_status s = ckpt_writer_open(a, tmp, &w, err);
     for (uint32_t i = 0; s == DFM_OK && i < n_meta; i++)
         ckpt_writer_meta(w, meta[i].key, meta[i].value);
-    if (s == DFM_OK) {
-        s = write_tensors(w, tensors, n, err);
-        if (s == DFM_OK) s = ckpt_writer_close(w, NULL, NULL, err);
-        else ckpt_writer_abort(w);
-    }
-    if (s == DFM_OK && rename(tmp, path) != 0) {
-        s = dfm_fail(err, DFM_CANNOT_WRITE, "cannot write '%s': %s", path, strerror(errno));
-        unlink(tmp);
-    }
-    const char *slash = strrchr(path, '/');
-    if (s == DFM_OK) {
-        s = dfm_sync_folder(!slash ? "." : slash == path ? "/"
-                            : dfm_strndup(a, path, (size_t)(slash - path)), err);
-    }
+    if (s == DFM_OK) s = write_tensors(w, tensors, n, err);
+    if (s == DFM_OK) s = ckpt_writer_close(w, NULL, NULL, err);
+    else ckpt_writer_abort(w);
+    if (s == DFM_OK) s = dfm_file_put_in_place(tmp, path, err);
+    else dfm_temp_forget(tmp);
     dfm_arena_destroy(a);
     return s;
 }

@@ -5,8 +5,6 @@
  */
 #include "runtime/ckpt/safetensors.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,18 +161,17 @@ static dfm_status refuse_pickle(const char *path, dfm_err *err)
 
 static dfm_status open_folder(dfm_arena *a, const char *path, ckpt_weights *w, dfm_err *err)
 {
-    DIR *d = opendir(path);
-    if (!d) return dfm_fail(err, DFM_BAD_DATA, "cannot open '%s': %s", path, strerror(errno));
     name_list files = {0}, indexes = {0};
-    const char *pickle = NULL;
-    for (struct dirent *e; (e = readdir(d)) && files.n <= MAX_FILES;) {
-        const char *name = dfm_path_join(a, path, e->d_name);
-        if (e->d_name[0] == '.') continue;
+    const char **names, *pickle = NULL;
+    uint32_t n;
+    DFM_TRY(dfm_list_folder(a, path, &names, &n, err));
+    for (uint32_t i = 0; i < n && files.n <= MAX_FILES; i++) {
+        const char *name = dfm_path_join(a, path, names[i]);
+        if (names[i][0] == '.') continue;
         if (dfm_ends_with(name, ".safetensors")) dfm_push(a, &files, name);
         if (dfm_ends_with(name, ".safetensors.index.json")) dfm_push(a, &indexes, name);
         if (is_pickle(name)) pickle = name;
     }
-    closedir(d);
     static const char *const usual[] = {"model.safetensors.index.json",
                                         "diffusion_pytorch_model.safetensors.index.json"};
     for (size_t i = 0; i < DFM_LEN(usual); i++) {

@@ -1,6 +1,4 @@
 /* shard_list.c - which shards a data path means: a file, a folder, or a pattern with braces. */
-#include <dirent.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,22 +70,15 @@ static dfm_status expand(dfm_arena *a, const char *spec, name_list *out, dfm_err
     }
 }
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 static dfm_status list_folder(dfm_arena *a, const char *path, name_list *out, dfm_err *err)
 {
-    DIR *d = opendir(path);
-    if (!d) return dfm_fail(err, DFM_BAD_DATA, "cannot open '%s': %s", path, strerror(errno));
-    for (struct dirent *e; (e = readdir(d));)
-        if (e->d_name[0] != '.' && dfm_ends_with(e->d_name, ".tar"))
-            dfm_push(a, out, dfm_path_join(a, path, e->d_name));
-    closedir(d);
-    if (!out->n) return bad_pattern(path, "no *.tar file in this folder", err);
-    qsort(out->p, out->n, sizeof *out->p, by_text);
-    return DFM_OK;
+    const char **names;
+    uint32_t n;
+    DFM_TRY(dfm_list_folder(a, path, &names, &n, err));         /* sorted */
+    for (uint32_t i = 0; i < n; i++)
+        if (names[i][0] != '.' && dfm_ends_with(names[i], ".tar"))
+            dfm_push(a, out, dfm_path_join(a, path, names[i]));
+    return out->n ? DFM_OK : bad_pattern(path, "no *.tar file in this folder", err);
 }
 
 dfm_status data_shard_list(dfm_arena *a, const char *spec, const char ***out, uint32_t *out_n,

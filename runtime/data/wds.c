@@ -4,12 +4,10 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "runtime/base/file.h"
 #include "runtime/base/str.h"
 
 enum { MAX_NAME = 1024, MAX_MEMBERS = 256, READ_BYTES = 1 << 18, BLOCK = 512 };
@@ -23,6 +21,9 @@ struct data_shard {
     int fd;
     bool contents;
     uint64_t base, file_bytes;
+    uint64_t at;               /* of the next byte that libarchive reads */
+    char *buffer;              /* [READ_BYTES] */
+    int read_error;            /* errno of a failed read, or 0 */
     struct archive *tar;
     struct archive_entry *pending;  /* first member of the next sample: header read, data not */
     uint64_t pending_offset;
@@ -88,9 +89,9 @@ static dfm_status check_end(const data_shard *s, dfm_err *err)
         return bad(s, "it is cut off (no end mark)", err);
     while (at < s->file_bytes) {
         size_t n = s->file_bytes - at < sizeof buf ? (size_t)(s->file_bytes - at) : sizeof buf;
-        ssize_t got = pread(s->fd, buf, n, (off_t)at);
+        long got = dfm_file_read_at(s->fd, buf, n, at);
         if (got <= 0) return bad(s, "its end cannot be read", err);
-        for (ssize_t i = 0; i < got; i++) {
+        for (long i = 0; i < got; i++) {
             if (!buf[i]) continue;
             if (at + (uint64_t)i >= consumed) return bad(s, "bytes follow its end mark", err);
             return bad(s, "it is cut off (no end mark)", err);
@@ -187,19 +188,45 @@ dfm_status data_shard_next(data_shard *s, data_sample *out, bool *out_end, dfm_e
 
 /* -- opening ------------------------------------------------------------------------------- */
 
+/* libarchive's view of the file: the next bytes, and a jump ahead. */
+static la_ssize_t on_read(struct archive *tar, void *user, const void **out)
+{
+    data_shard *s = user;
+    long got = dfm_file_read_at(s->fd, s->buffer, READ_BYTES, s->at);
+    *out = s->buffer;
+    if (got >= 0) {
+        s->at += (uint64_t)got;
+        return got;
+    }
+    s->read_error = errno;
+    archive_set_error(tar, errno, "it cannot be read: %s", strerror(errno));
+    return ARCHIVE_FATAL;
+}
+
+static la_int64_t on_skip(struct archive *tar, void *user, la_int64_t n)
+{
+    (void)tar;
+    data_shard *s = user;
+    uint64_t left = s->file_bytes > s->at ? s->file_bytes - s->at : 0;
+    if (n < 0) return 0;
+    if ((uint64_t)n > left) n = (la_int64_t)left;
+    s->at += (uint64_t)n;
+    return n;
+}
+
 static dfm_status open_tar(data_shard *s, dfm_err *err)
 {
-    struct stat st;
-    s->fd = open(s->path, O_RDONLY | O_CLOEXEC);
-    if (s->fd < 0)
-        return dfm_fail(err, DFM_BAD_DATA, "cannot open '%s': %s", s->path, strerror(errno));
-    if (fstat(s->fd, &st) != 0 || !S_ISREG(st.st_mode)) return bad(s, "it is not a file", err);
-    s->file_bytes = (uint64_t)st.st_size;
-    if (s->base > s->file_bytes || lseek(s->fd, (off_t)s->base, SEEK_SET) < 0)
-        return bad(s, "it is shorter than before", err);
+    DFM_TRY(dfm_file_open(s->path, &s->fd, &s->file_bytes, err));
+    if (s->base > s->file_bytes) return bad(s, "it is shorter than before", err);
+    s->at = s->base;
+    s->buffer = dfm_alloc(s->arena, READ_BYTES);
     s->tar = archive_read_new();
-    if (!s->tar || archive_read_support_format_tar(s->tar) != ARCHIVE_OK ||
-        archive_read_open_fd(s->tar, s->fd, READ_BYTES) != ARCHIVE_OK) {
+    if (!s->tar) dfm_no_memory("shard", sizeof *s);
+    if (archive_read_support_format_tar(s->tar) != ARCHIVE_OK ||
+        archive_read_open2(s->tar, s, NULL, on_read, on_skip, NULL) != ARCHIVE_OK) {
+        if (s->read_error)
+            return dfm_fail(err, DFM_BAD_DATA, "cannot read '%s': %s", s->path,
+                            strerror(s->read_error));
         bad(s, "it is not a tar file", err);
         if (dfm_ends_with(s->path, ".gz") || dfm_ends_with(s->path, ".zst"))
             dfm_help(err, "compressed shards are not read; decompress it first");
@@ -228,7 +255,7 @@ void data_shard_close(data_shard *s)
 {
     if (!s) return;
     if (s->tar) archive_read_free(s->tar);
-    if (s->fd >= 0) close(s->fd);
+    dfm_file_close(s->fd);
     dfm_arena_destroy(s->sample);
     dfm_arena_destroy(s->arena);
 }

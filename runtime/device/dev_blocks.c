@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "runtime/base/sys.h"
 #include "runtime/device/dev_impl.h"
 
 enum { HUGE_FROM = 4 << 20 };
@@ -11,8 +12,8 @@ dfm_status dev_blocks_add(dev_blocks *b, dfm_arena *a, uint64_t bytes, void **ou
 {
     uint64_t size = (bytes + PLAN_PAGE - 1) / PLAN_PAGE * PLAN_PAGE;
     if (size == 0) size = PLAN_PAGE;
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED) {
+    void *p = dfm_sys_pages(size);
+    if (!p) {
         char text[32];
         dfm_fail(err, DFM_NO_MEMORY, "the system has no memory for %s: %s",
                  dfm_human_bytes(bytes, text), strerror(errno));
@@ -27,7 +28,7 @@ dfm_status dev_blocks_add(dev_blocks *b, dfm_arena *a, uint64_t bytes, void **ou
 
 void dev_blocks_free(dev_blocks *b)
 {
-    for (uint32_t i = 0; i < b->list.n; i++) munmap(b->list.p[i].p, b->list.p[i].bytes);
+    for (uint32_t i = 0; i < b->list.n; i++) dfm_sys_unmap(b->list.p[i].p, b->list.p[i].bytes);
     b->list.n = 0;
 }
 

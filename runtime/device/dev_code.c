@@ -2,45 +2,12 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "runtime/base/file.h"
+#include "runtime/base/sys.h"
 #include "runtime/device/dev_impl.h"
-
-#ifndef MFD_EXEC
-#define MFD_EXEC 0x0010U
-#endif
-
-/* A group that only the user is in, as many systems give each user. */
-static bool private_group(gid_t gid)
-{
-    struct passwd *pw = getpwuid(geteuid());
-    char user[256];
-    if (!pw || pw->pw_gid != gid || strlen(pw->pw_name) >= sizeof user) return false;
-    strcpy(user, pw->pw_name);
-    struct group *g = getgrgid(gid);
-    if (!g || strcmp(g->gr_name, user) != 0) return false;
-    for (char **m = g->gr_mem; *m; m++)
-        if (strcmp(*m, user) != 0) return false;
-    return true;
-}
-
-/* Why others could have changed it; NULL if they could not. In a folder with the sticky bit
- * (/tmp) nobody can replace a file of somebody else. */
-static const char *exposed(const struct stat *st)
-{
-    if (st->st_uid != 0 && st->st_uid != geteuid()) return "belongs to another user";
-    bool sticky = S_ISDIR(st->st_mode) && (st->st_mode & S_ISVTX);
-    if ((st->st_mode & S_IWOTH) && !sticky) return "can be written by everybody";
-    if ((st->st_mode & S_IWGRP) && !sticky && !private_group(st->st_gid))
-        return "can be written by its group";
-    return NULL;
-}
 
 static dfm_status check_owner(dfm_arena *a, const char *path, dfm_err *err)
 {
@@ -53,10 +20,10 @@ static dfm_status check_owner(dfm_arena *a, const char *path, dfm_err *err)
     const char *const places[] = {file, folder};
     for (int i = 0; i < 2; i++) {
         struct stat st;
-        if (stat(places[i], &st) != 0)
+        if (dfm_sys_stat(places[i], true, &st) != 0)
             return dfm_fail(err, DFM_BAD_DATA, "cannot look at '%s': %s", places[i],
                             strerror(errno));
-        const char *why = exposed(&st);
+        const char *why = dfm_exposed(&st);
         if (!why) continue;
         dfm_fail(err, DFM_BAD_DATA, "the plan holds machine code and %s %s: '%s'",
                  i ? "its folder" : "its file", why, places[i]);
@@ -70,7 +37,7 @@ static dfm_status check_owner(dfm_arena *a, const char *path, dfm_err *err)
 static bool write_sealed(int fd, const char *p, uint64_t n)
 {
     while (n) {
-        ssize_t put = write(fd, p, n > 1 << 30 ? 1 << 30 : n);
+        ssize_t put = dfm_sys_write(fd, p, n > 1 << 30 ? 1 << 30 : n);
         if (put < 0 && errno == EINTR) continue;
         if (put <= 0) return false;
         p += put;
@@ -79,19 +46,12 @@ static bool write_sealed(int fd, const char *p, uint64_t n)
     return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) == 0;
 }
 
-static int memory_file(void)
-{
-    int fd = memfd_create("dfm-code", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
-    if (fd < 0 && errno == EINVAL) fd = memfd_create("dfm-code", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    return fd;
-}
-
 dfm_status dev_code_load(dfm_arena *a, const dev_options *options, dev_code *out, dfm_err *err)
 {
     const plan *p = options->p;
     *out = (dev_code){.fd = -1};
     if (!options->trust) DFM_TRY(check_owner(a, options->path, err));
-    out->fd = memory_file();
+    out->fd = dfm_sys_memory_file("dfm-code");
     if (out->fd < 0 || !write_sealed(out->fd, p->code, p->n_code)) {
         dfm_fail(err, DFM_UNAVAILABLE, "cannot make a memory file for the plan's code: %s",
                  strerror(errno));
@@ -123,6 +83,6 @@ dfm_status dev_code_load(dfm_arena *a, const dev_options *options, dev_code *out
 void dev_code_unload(dev_code *c)
 {
     if (c->handle) dlclose(c->handle);
-    if (c->fd >= 0) close(c->fd);
+    dfm_file_close(c->fd);
     *c = (dev_code){.fd = -1};
 }

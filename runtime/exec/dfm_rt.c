@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "runtime/base/sys.h"
 #include "runtime/exec/exec.h"
 
 struct dfm_rt {
@@ -15,19 +16,19 @@ static _Thread_local char load_error[sizeof((dfm_err *)0)->text];
 dfm_rt *dfm_rt_load(const char *plan_path, unsigned threads, int trust)
 {
     dfm_err err = {0};
-    dfm_rt *x = calloc(1, sizeof *x);
+    dfm_rt *x = dfm_sys_zeroed(sizeof *x);
     rt_options options = {.threads = threads, .trust = trust != 0};
     if (!x) dfm_fail(&err, DFM_NO_MEMORY, "no memory");
     else if (rt_open(plan_path, &options, &x->r, &err) == DFM_OK) return x;
     memcpy(load_error, err.text, sizeof load_error);
-    free(x);
+    dfm_sys_free(x);
     return NULL;
 }
 
 void dfm_rt_close(dfm_rt *x)
 {
     if (x) rt_close(x->r);
-    free(x);
+    dfm_sys_free(x);
 }
 
 const char *dfm_rt_error(const dfm_rt *x) { return x ? x->err.text : load_error; }

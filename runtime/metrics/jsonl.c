@@ -1,13 +1,10 @@
 /* jsonl.c - append JSON lines; cut a log back to a step. */
 #include "runtime/metrics/jsonl.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "runtime/base/file.h"
 #include "runtime/base/str.h"
@@ -16,15 +13,9 @@
 
 struct met_log {
     dfm_arena *arena, *line_arena;
-    const char *path;
-    int fd;
+    dfm_out file;
     dfm_sb line;
 };
-
-static dfm_status failed(const char *path, dfm_err *err)
-{
-    return dfm_fail(err, DFM_CANNOT_WRITE, "cannot write '%s': %s", path, strerror(errno));
-}
 
 /* Does the line belong to a step after `step`? Lines that are not JSON objects are kept. */
 static bool is_later(const char *line, size_t n, uint64_t step)
@@ -57,17 +48,28 @@ static dfm_status cut_back(const char *path, uint64_t step, dfm_err *err)
     return s;
 }
 
+void met_log_close(met_log *log)
+{
+    if (!log) return;
+    if (log->file.fd >= 0) (void)dfm_out_close(&log->file, NULL);   /* each line was checked */
+    dfm_arena_destroy(log->line_arena);
+    dfm_arena_destroy(log->arena);
+}
+
 dfm_status met_log_open(const char *path, bool resume, uint64_t step, met_log **out, dfm_err *err)
 {
     if (resume) DFM_TRY(cut_back(path, step, err));
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | (resume ? 0 : O_TRUNC), 0644);
-    if (fd < 0) return failed(path, err);
     dfm_arena *a = dfm_arena_create("log");
     met_log *log = dfm_new(a, met_log);
-    *log = (met_log){.arena = a, .line_arena = dfm_arena_create("log line"), .fd = fd,
-                     .path = dfm_strdup(a, path)};
+    *log = (met_log){.arena = a, .line_arena = dfm_arena_create("log line")};
+    dfm_status s = dfm_out_open(dfm_strdup(a, path), resume ? DFM_OUT_APPEND : DFM_OUT_TRUNCATE,
+                                &log->file, err);
+    if (s != DFM_OK) {
+        met_log_close(log);
+        log = NULL;
+    }
     *out = log;
-    return DFM_OK;
+    return s;
 }
 
 void met_log_begin(met_log *log)
@@ -107,23 +109,5 @@ void met_log_text(met_log *log, const char *name, const char *x)
 dfm_status met_log_end(met_log *log, dfm_err *err)
 {
     dfm_sb_puts(&log->line, "}\n");
-    const char *p = log->line.p;
-    size_t n = log->line.n;
-    while (n) {
-        ssize_t put = write(log->fd, p, n);
-        if (put < 0 && errno == EINTR) continue;
-        if (put == 0) errno = ENOSPC;
-        if (put <= 0) return failed(log->path, err);
-        p += put;
-        n -= (size_t)put;
-    }
-    return DFM_OK;
-}
-
-void met_log_close(met_log *log)
-{
-    if (!log) return;
-    close(log->fd);
-    dfm_arena_destroy(log->line_arena);
-    dfm_arena_destroy(log->arena);
+    return dfm_out_write(&log->file, log->line.p, log->line.n, err);
 }

@@ -88,7 +88,7 @@ static void log_full_disk(void **state)
     RT_FAILS(f, met_log_end(log, &f->err), DFM_CANNOT_WRITE, "cannot write '/dev/full': No space");
     met_log_close(log);
     RT_FAILS(f, met_log_open(rt_path(f, "no/log"), false, 0, &log, &f->err), DFM_CANNOT_WRITE,
-             "cannot write");
+             "cannot create");
 }
 
 static void progress_piped(void **state)

@@ -2,8 +2,9 @@
 #include "runtime/device/gemm/cpu_gemm.h"
 
 #include <dnnl.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "runtime/base/sys.h"
 
 struct cpu_gemm {
     dnnl_engine_t engine;
@@ -111,17 +112,17 @@ void cpu_gemm_destroy(cpu_gemm *g)
     if (g->prim) dnnl_primitive_destroy(g->prim);
     if (g->stream) dnnl_stream_destroy(g->stream);
     if (g->engine) dnnl_engine_destroy(g->engine);
-    free(g);
+    dfm_sys_free(g);
 }
 
 dfm_status cpu_gemm_create(const cpu_gemm_shape *s, cpu_gemm **out, dfm_err *err)
 {
     pieces p;
     *out = NULL;
-    cpu_gemm *g = calloc(1, sizeof *g);
+    cpu_gemm *g = dfm_sys_zeroed(sizeof *g);
     if (!g) return dfm_fail(err, DFM_NO_MEMORY, "no memory for a matrix product");
     if (!pieces_make(s, &p)) {
-        free(g);
+        dfm_sys_free(g);
         return dfm_fail(err, DFM_UNAVAILABLE,
                         "oneDNN has no matrix product of %lld x %lld x %lld in %s here",
                         (long long)s->m, (long long)s->n, (long long)s->k, dfm_dtype_name(s->da));
