@@ -51,7 +51,7 @@ typedef enum diag_code {
 } diag_code;
 
 typedef enum diag_severity { DIAG_SEV_NONE, DIAG_ERROR, DIAG_WARNING } diag_severity;
-typedef enum diag_format { DIAG_TEXT, DIAG_SHORT, DIAG_JSON } diag_format;
+typedef enum diag_format { DIAG_TEXT, DIAG_SHORT, DIAG_JSON, DIAG_SARIF } diag_format;
 
 /* A registered source file; {0} is "no file". */
 typedef struct { uint32_t i; } diag_src;
@@ -128,7 +128,7 @@ const char *diag_message_at(const diag_ctx *cx, uint32_t n);
 
 /* Print all reports. DIAG_TEXT shows source lines and ends with the line that names
  * `dfmc explain`; DIAG_SHORT is one line each, "path:line:col: error[E0304]: message"; DIAG_JSON
- * is one JSON object per line. `colour` is for DIAG_TEXT (main passes isatty). */
+ * is one JSON object per line, DIAG_SARIF one log in SARIF 2.1.0 (diag_sarif.c). `colour` is for DIAG_TEXT (main passes isatty). */
 void diag_print(const diag_ctx *cx, FILE *out, diag_format format, bool colour);
 
 /* -- diag_print.c: the table of codes -------------------------------------------------------- */

@@ -1,9 +1,10 @@
-/* diag_impl.h - what diag.c and diag_print.c share; nobody else includes it. */
+/* diag_impl.h - what diag.c, diag_print.c and diag_sarif.c share; nobody else includes it. */
 #ifndef DFM_COMPILER_DIAG_IMPL_H
 #define DFM_COMPILER_DIAG_IMPL_H
 
 #include "compiler/diag.h"
 #include "runtime/base/file.h"
+#include "runtime/base/str.h"
 
 enum { DIAG_MAX_WARNINGS = 50 };
 
@@ -48,5 +49,16 @@ void diag_line_bounds(const diag_ctx *cx, diag_src src, uint32_t line, uint32_t 
                       uint32_t *out_end);
 /* Number of code points in n bytes. */
 uint32_t diag_columns(const char *p, uint32_t n);
+
+/* A span in lines and columns, both from 1; columns count code points, end_col is one behind. */
+typedef struct diag_region { uint32_t line, col, end_line, end_col; } diag_region;
+
+/* -- diag_print.c -- */
+diag_region diag_region_of(const diag_ctx *cx, dfm_loc loc);
+const char *diag_severity_name(const diag *d);              /* "error", "warning" */
+/* s as a JSON string, quotes included; bytes that are no UTF-8 become U+FFFD. */
+void diag_put_json(dfm_sb *sb, const char *s);
+/* -- diag_sarif.c -- */
+void diag_put_sarif(const diag_ctx *cx, dfm_sb *sb);
 
 #endif

@@ -269,7 +269,7 @@ static void put_snippet(printer *p, const diag *d)
 
 /* -- formats --------------------------------------------------------------------------------- */
 
-static const char *severity_name(const diag *d)
+const char *diag_severity_name(const diag *d)
 {
     return d->severity == DIAG_ERROR ? "error" : "warning";
 }
@@ -277,7 +277,7 @@ static const char *severity_name(const diag *d)
 static void put_report(printer *p, const diag *d)
 {
     style(p, d->severity == DIAG_ERROR ? red : yellow);
-    dfm_sb_puts(p->sb, severity_name(d));
+    dfm_sb_puts(p->sb, diag_severity_name(d));
     if (d->code) dfm_sb_printf(p->sb, "[%s]", diag_code_name(d->code));
     style(p, plain);
     style(p, bold);
@@ -330,14 +330,14 @@ static void print_short(const diag *d, dfm_sb *sb)
         put_text(sb, diag_src_path(d->cx, diag_get_span(d->cx, d->loc).src));
         dfm_sb_printf(sb, ":%u:%u: ", line, col);
     }
-    dfm_sb_puts(sb, severity_name(d));
+    dfm_sb_puts(sb, diag_severity_name(d));
     if (d->code) dfm_sb_printf(sb, "[%s]", diag_code_name(d->code));
     dfm_sb_puts(sb, ": ");
     put_text(sb, d->message);
     dfm_sb_puts(sb, "\n");
 }
 
-static void json_string(dfm_sb *sb, const char *s)
+void diag_put_json(dfm_sb *sb, const char *s)
 {
     uint32_t n = (uint32_t)strlen(s);
     dfm_sb_puts(sb, "\"");
@@ -352,27 +352,33 @@ static void json_string(dfm_sb *sb, const char *s)
     dfm_sb_puts(sb, "\"");
 }
 
+diag_region diag_region_of(const diag_ctx *cx, dfm_loc loc)
+{
+    diag_span s = diag_get_span(cx, loc);
+    diag_region r = {0};
+    uint32_t begin, end;
+    if (!diag_line_col(cx, loc, &r.line, &r.col)) return r;
+    r.end_line = diag_line_at(cx, s.src, s.end);
+    diag_line_bounds(cx, s.src, r.end_line, &begin, &end);
+    r.end_col = 1 + diag_columns(diag_src_text(cx, s.src, NULL) + begin, s.end - begin);
+    return r;
+}
+
 /* "file": ..., "line": ... of a place, ready to stand inside an object. */
 static void json_place(const diag_ctx *cx, dfm_sb *sb, dfm_loc loc)
 {
-    diag_span s = diag_get_span(cx, loc);
-    uint32_t line, col, end_line, end_col;
-    diag_line_col(cx, loc, &line, &col);
-    uint32_t begin, end;
-    end_line = diag_line_at(cx, s.src, s.end);
-    diag_line_bounds(cx, s.src, end_line, &begin, &end);
-    end_col = 1 + diag_columns(diag_src_text(cx, s.src, NULL) + begin, s.end - begin);
+    diag_region r = diag_region_of(cx, loc);
     dfm_sb_puts(sb, "\"file\": ");
-    json_string(sb, diag_src_path(cx, s.src));
-    dfm_sb_printf(sb, ", \"line\": %u, \"column\": %u, \"end_line\": %u, \"end_column\": %u", line,
-                  col, end_line, end_col);
+    diag_put_json(sb, diag_src_path(cx, diag_get_span(cx, loc).src));
+    dfm_sb_printf(sb, ", \"line\": %u, \"column\": %u, \"end_line\": %u, \"end_column\": %u",
+                  r.line, r.col, r.end_line, r.end_col);
 }
 
 static void print_json(const diag *d, dfm_sb *sb)
 {
-    dfm_sb_printf(sb, "{\"severity\": \"%s\", \"code\": \"%s\", \"message\": ", severity_name(d),
+    dfm_sb_printf(sb, "{\"severity\": \"%s\", \"code\": \"%s\", \"message\": ", diag_severity_name(d),
                   diag_code_name(d->code));
-    json_string(sb, d->message);
+    diag_put_json(sb, d->message);
     if (d->loc.i) {
         dfm_sb_puts(sb, ", ");
         json_place(d->cx, sb, d->loc);
@@ -382,7 +388,7 @@ static void print_json(const diag *d, dfm_sb *sb)
         dfm_sb_puts(sb, i ? ", {" : "{");
         json_place(d->cx, sb, d->labels.p[i].loc);
         dfm_sb_puts(sb, ", \"text\": ");
-        json_string(sb, d->labels.p[i].text);
+        diag_put_json(sb, d->labels.p[i].text);
         dfm_sb_puts(sb, "}");
     }
     for (int help = 0; help < 2; help++) {
@@ -390,7 +396,7 @@ static void print_json(const diag *d, dfm_sb *sb)
         for (uint32_t i = 0, n = 0; i < d->tail.n; i++) {
             if (d->tail.p[i].help != (help == 1)) continue;
             if (n++) dfm_sb_puts(sb, ", ");
-            json_string(sb, d->tail.p[i].text);
+            diag_put_json(sb, d->tail.p[i].text);
         }
     }
     dfm_sb_puts(sb, "]}\n");
@@ -401,6 +407,7 @@ void diag_print(const diag_ctx *cx, FILE *out, diag_format format, bool colour)
     dfm_arena *a = dfm_arena_create("diag_print");
     dfm_sb sb = dfm_sb_make(a);
     if (format == DIAG_TEXT) print_text(cx, &sb, colour);
+    else if (format == DIAG_SARIF) diag_put_sarif(cx, &sb);
     else
         for (uint32_t i = 0; i < cx->diags.n; i++)
             (format == DIAG_JSON ? print_json : print_short)(cx->diags.p[i], &sb);

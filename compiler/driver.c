@@ -92,10 +92,21 @@ static bool dump_asked(const driver *d, const char *when, const char *pass)
     return e && !strncmp(e, when, n) && e[n] == ':' && !strcmp(e + n + 1, pass);
 }
 
-static void dump_graph(driver *d, const ir_module *m, const ir_graph *g)
+static void place_of(const void *user, dfm_loc loc, dfm_sb *out)
+{
+    const driver *d = user;
+    dfm_sb_puts(out, diag_place(d->diag, d->arena, loc));
+}
+
+/* One graph, or (g NULL) all of m. Dumps show places; what identifies a plan does not hold them. */
+static void dump(driver *d, const ir_module *m, const ir_graph *g)
 {
     dfm_sb sb = dfm_sb_make(d->arena);
-    ir_print_graph(&sb, m, g);
+    ir_module shown = *m;
+    shown.place_of = place_of;
+    shown.place_user = d;
+    if (g) ir_print_graph(&sb, &shown, g);
+    else ir_print(&sb, &shown);
     fputs(dfm_sb_cstr(&sb), d->out);
 }
 
@@ -123,12 +134,12 @@ static bool run_pass(passes *ps, const char *name, uint32_t *index)
     driver *d = ps->d;
     ir_module *m = ps->cx.m;
     const ir_graph *in = m->graphs.p[*index];
-    if (dump_asked(d, "before", name)) dump_graph(d, m, in);
+    if (dump_asked(d, "before", name)) dump(d, m, in);
     uint32_t out_index;
     ir_graph *out = ir_graph_create(m, dfm_name_str(m->names, in->name), &out_index);
     if (!pass_find(name)->run(&ps->cx, in, out)) return false;
     dfm_arena_reset(ps->scratch);
-    if (dump_asked(d, "after", name)) dump_graph(d, m, out);
+    if (dump_asked(d, "after", name)) dump(d, m, out);
     if (ir_verify_graph(m, out, &d->err) != DFM_OK) {
         dfm_while(&d->err, "verifying '%s' after pass %s", dfm_name_str(m->names, in->name), name);
         return false;
@@ -333,13 +344,6 @@ static int lower_and_emit(driver *d, ir_module *m, double *since)
     return code_and_plan(d, m, k, &t, &mem, since);
 }
 
-static void dump_module(driver *d, const ir_module *m)
-{
-    dfm_sb sb = dfm_sb_make(d->arena);
-    ir_print(&sb, m);
-    fputs(dfm_sb_cstr(&sb), d->out);
-}
-
 static int compile(driver *d)
 {
     double since = now_ms();
@@ -355,7 +359,7 @@ static int compile(driver *d)
         return 0;
     }
     if (emitting(d, "graph")) {
-        dump_module(d, m);
+        dump(d, m, NULL);
         return 0;
     }
     if (m->programs.n == 0) {
@@ -366,7 +370,7 @@ static int compile(driver *d)
     if (!driver_passes(d, m)) return 4;
     phase(d, "passes", &since);
     if (emitting(d, "grad") || emitting(d, "optimized")) {
-        dump_module(d, m);
+        dump(d, m, NULL);
         return 0;
     }
     if (driver_flag(d, OPT_EMIT) && strchr(d->opt->value[OPT_EMIT], ':')) return 0;

@@ -31,21 +31,32 @@ static int explain(const options *o, dfm_sb *ops)
     return 0;
 }
 
-static int run(driver *d)
+static bool format_of(const char *name, diag_format *out)
 {
-    diag_format format = DIAG_TEXT;
-    const char *f = d->opt->value[OPT_FORMAT];
-    if (f && !strcmp(f, "json")) format = DIAG_JSON;
-    else if (f && !strcmp(f, "short")) format = DIAG_SHORT;
-    else if (f && strcmp(f, "text") != 0) {
-        fprintf(stderr, "error: unknown format '%s'\n  help: formats: text short json\n", f);
-        return EXIT_BAD_USAGE;
+    static const char *const names[] = {"text", "short", "json", "sarif"};
+    *out = DIAG_TEXT;
+    for (int i = 0; name && i < 4; i++) {
+        *out = (diag_format)i;
+        if (!strcmp(name, names[i])) return true;
     }
+    if (!name) return true;
+    fprintf(stderr, "error: unknown format '%s'\n  help: formats: text short json sarif\n", name);
+    return false;
+}
+
+static int run(driver *d, options *o)
+{
+    diag_format format;
+    if (!format_of(o->value[OPT_FORMAT], &format)) return EXIT_BAD_USAGE;
+    bool machine = format == DIAG_JSON || format == DIAG_SARIF;
+    if (machine) o->value[OPT_QUIET] = "";  /* nothing but reports, for those who parse them */
     int code = driver_run(d);
     bool colour = format == DIAG_TEXT && isatty(2) && !getenv("NO_COLOR");
+    if (machine && d->err.code != DFM_OK)
+        diag_error(d->diag, DIAG_NONE, (dfm_loc){0}, "%s", d->err.text);
     diag_print(d->diag, stderr, format, colour);
     if (d->err.code != DFM_OK) {
-        fprintf(stderr, "error: %s\n", d->err.text);
+        if (!machine) fprintf(stderr, "error: %s\n", d->err.text);
         if (code == 4 && d->err.code == DFM_USAGE) code = EXIT_BAD_USAGE;
         if (code == 4 && d->err.code != DFM_INTERNAL) code = EXIT_ENVIRONMENT;
         if (code == 4) fprintf(stderr, "This is a bug in dfmc. Please report it with the program.\n");
@@ -114,7 +125,7 @@ int main(int argc, char **argv)
     } else {
         driver d = {.arena = a, .names = dfm_names_create(a), .diag = diag_create(a), .opt = &opt,
                     .out = stdout, .log = stderr};
-        code = run(&d);
+        code = run(&d, &opt);
     }
     dfm_arena_destroy(a);
     return code;

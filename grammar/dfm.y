@@ -243,7 +243,8 @@ stmt:
                             { $$ = NODE(BUFFER, @$, NAMED($2, @2), .a = $4, .b = $6); }
   | DATA IDENT ':' type IN expr
                             { $$ = NODE(DATA, @$, NAMED($2, @2), .a = $4, .b = $6); }
-  | lhs '=' expr            { $$ = NODE(ASSIGN, @$, .a = LIST($1, @1), .b = $3,
+  | lhs '=' exprs           { $$ = NODE(ASSIGN, @$, .a = LIST($1, @1),
+                                        .b = $3->n == 1 ? $3->p[0] : NODE(TUPLE, @3, KIDS($3)),
                                         .name_loc = ast_span(p, @2)); }
   | RETURN exprs            { $$ = NODE(RETURN, @$, KIDS($2)); }
   | REPEAT IDENT '[' elem ']' WITH names '{' stmts '}'

@@ -224,6 +224,8 @@ static bool reserved_name(const site *s)
                              spelling(s, s->at)));
     if (s->at > 0 && t[-1].kind == TOK_AS)
         diag_help(d, "write it as a string: `as \"%s\"`", t->text);
+    else
+        diag_help(d, "call it something else, such as `%s_`", spelling(s, s->at));
     return true;
 }
 

@@ -1,8 +1,9 @@
 /* sema_dims.c - symbolic dims: polynomials over base dims and floor terms.
  *
  * A polynomial is a sorted list of terms, a term a coefficient and a sorted list of atoms. Atoms
- * are base dims, p // q and p % q. `require a % b == 0` with a base dim `a` replaces the atom a
- * by b * (a // b) in every normal form; other facts are kept in a list that division consults.
+ * are base dims, p // q and p % q. `require a % b == 0` for one atom `a` (after what the products
+ * share is cancelled) replaces it by b * (a // b) in every normal form; other facts are kept in a
+ * list that division consults.
  * So equality is equality of lists, and nothing is ever searched. Sizes are bounded; a polynomial
  * that grows beyond MAX_TERMS becomes an atom of its own.
  */
@@ -443,6 +444,39 @@ static bool poly_uses(const struct sema_dims *d, const sema_poly *p, uint32_t at
     return false;
 }
 
+static int64_t common(int64_t a, int64_t b)
+{
+    while (b) {
+        int64_t r = a % b;
+        a = b;
+        b = r;
+    }
+    return a < 0 ? -a : a;
+}
+
+/* Of two products, what both have: a multiple of H times f is divisible by H * 2 if f is by 2. */
+static void cancel(sema *s, const sema_poly **p, const sema_poly **q)
+{
+    if ((*p)->n != 1 || (*q)->n != 1) return;
+    sema_term a = (*p)->t[0], b = (*q)->t[0], x = {.n = 0}, y = {.n = 0};
+    int64_t c = common(a.coef, b.coef);
+    uint32_t i = 0, j = 0;
+    while (i < a.n || j < b.n) {
+        if (i < a.n && j < b.n && a.atoms[i] == b.atoms[j]) i++, j++;
+        else if (j == b.n || (i < a.n && a.atoms[i] < b.atoms[j])) x.atoms[x.n++] = a.atoms[i++];
+        else y.atoms[y.n++] = b.atoms[j++];
+    }
+    sema_poly *u = poly_new(s), *v = poly_new(s);
+    if (!add_term(s, u, a.coef / c, x.atoms, x.n) || !add_term(s, v, b.coef / c, y.atoms, y.n))
+        return;
+    *p = u;
+    *q = v;
+    /* c * f is a multiple of d, coprime to c, where f is */
+    int64_t only;
+    if (!poly_is_const(*q, &only) || u->t[0].n == 0) return;
+    u->t[0].coef = 1;
+}
+
 void sema_dim_fact(sema *s, const sema_dim *a, const sema_dim *b)
 {
     struct sema_dims *d = table(s);
@@ -450,10 +484,11 @@ void sema_dim_fact(sema *s, const sema_dim *a, const sema_dim *b)
     if (b->value == 0 || poly_div(s, p, q) || known_multiple(s, p, q)) return;
     sema_fact f = {p, q};
     dfm_push(s->arena, &d->facts, f);
+    cancel(s, &p, &q);
     bool single = p->n == 1 && p->t[0].n == 1 && p->t[0].coef == 1;
     if (!single) return;
     uint32_t x = p->t[0].atoms[0];
-    if (d->atoms.p[x].kind != ATOM_BASE || poly_uses(d, q, x, 0)) return;
+    if (poly_uses(d, q, x, 0)) return;
     uint32_t whole = atom_of(s, ATOM_FLOOR, p, q, floor_div(a->value, b->value),
                              a->fixed && b->fixed, a->unbound || b->unbound);
     d->atoms.p[x].replaced = poly_mul(s, q, poly_atom(s, whole));
@@ -568,12 +603,44 @@ const sema_dim *sema_dim_of(sema *s, ir_dim d)
 
 /* -- factors ----------------------------------------------------------------------------------- */
 
+static const sema_factors *factors_of(const struct sema_dims *t, const sema_dim *d)
+{
+    for (uint32_t i = 0; i < t->factors.n; i++)
+        if (t->factors.p[i].of == d) return &t->factors.p[i];
+    return NULL;
+}
+
+typedef struct spread {                      /* a group with each dim replaced by its factors */
+    const sema_dim *dim[IR_MAX_FACTORS * IR_MAX_FACTORS];
+    uint32_t n;
+} spread;
+
+static void spread_add(const struct sema_dims *t, const sema_dim *d, spread *out, int depth)
+{
+    const sema_factors *f = depth < IR_MAX_FACTORS ? factors_of(t, d) : NULL;
+    for (uint32_t i = 0; f && i < f->n && out->n < DFM_LEN(out->dim); i++)
+        spread_add(t, f->group[i], out, depth + 1);
+    if (!f && out->n < DFM_LEN(out->dim)) out->dim[out->n++] = d;
+}
+
+/* Are two groups the same dims in the same order, whatever of them is merged? With N = Gy * Gx,
+ * (T, N) and (T, Gy, Gx) are. */
+static bool same_group(const struct sema_dims *t, const sema_dim *const *x, uint32_t n,
+                       const sema_dim *const *y, uint32_t k)
+{
+    spread a = {.n = 0}, b = {.n = 0};
+    if (n == k && memcmp(x, y, n * sizeof *x) == 0) return true;
+    for (uint32_t i = 0; i < n; i++) spread_add(t, x[i], &a, 0);
+    for (uint32_t i = 0; i < k; i++) spread_add(t, y[i], &b, 0);
+    return a.n < DFM_LEN(a.dim) && a.n == b.n && memcmp(a.dim, b.dim, a.n * sizeof *a.dim) == 0;
+}
+
 const sema_dim *sema_dim_merged(sema *s, const sema_dim *const *group, uint32_t n)
 {
     struct sema_dims *t = table(s);
     for (uint32_t i = 0; i < t->factors.n; i++) {
         const sema_factors *f = &t->factors.p[i];
-        if (f->n == n && memcmp(f->group, group, n * sizeof *group) == 0) return f->of;
+        if (same_group(t, f->group, f->n, group, n)) return f->of;
     }
     return n == 1 ? group[0] : NULL;
 }
@@ -592,14 +659,13 @@ bool sema_dim_factors(sema *s, const sema_dim *d, const sema_dim *const *group, 
                       dfm_loc loc)
 {
     struct sema_dims *t = table(s);
-    for (uint32_t i = 0; i < t->factors.n; i++) {
-        const sema_factors *f = &t->factors.p[i];
-        if (f->of != d) continue;
-        if (f->n == n && memcmp(f->group, group, n * sizeof *group) == 0) return true;
+    const sema_factors *was = factors_of(t, d);
+    if (was && same_group(t, was->group, was->n, group, n)) return true;
+    if (was) {
         diag *e = sema_error(s, E0309, loc, "dim `%s` is made of %s here, but of %s before",
                              sema_dim_text(s, d), group_text(s, group, n),
-                             group_text(s, f->group, f->n));
-        diag_label(e, f->loc, "first here");
+                             group_text(s, was->group, was->n));
+        diag_label(e, was->loc, "first here");
         diag_help(e, "the order of factors belongs to the dim; use another dim for another order");
         return false;
     }

@@ -135,7 +135,8 @@ void sema_precision_end(sema *s)
             k->used = match_path(k->name, dfm_name_str(s->m->names, s->m->params.p[j].path));
         sema_fn fn;
         if (!k->used && !k->is_pattern) k->used = sema_find_fn(s, s->main, k->name, &fn);
-        if (k->used) continue;
+        /* of a model with errors not all parameters may have been met */
+        if (k->used || (k->is_pattern && diag_n_errors(s->diag))) continue;
         diag *d = diag_warning(s->diag, DIAG_E0604, k->loc, "nothing is called `%s`", k->name);
         diag_help(d, k->is_pattern ? "patterns match paths such as \"blocks.{i}.attn.qkv\"; "
                                      "`dfmc params` lists them"

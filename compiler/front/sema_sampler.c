@@ -107,6 +107,43 @@ static bool fix_batch(sema *s, const ast_node *sampler)
     return true;
 }
 
+/* A tensor that goes in or out has one row per sample: batches are cut and put together by them. */
+static bool counts_samples(sema *s, const ast_node *type, const char *what, const char *name)
+{
+    sema_type t;
+    if (!sema_eval_type(s, type, &t)) return false;
+    const sema_dim *d = t.rank ? t.dims[0] : NULL;
+    ir_dim first = {0};
+    if (d) first = sema_ir_dim(s, d->ragged_over ? d->ragged_over : d, type->loc);
+    if (first.i && (!s->m->batch.i || ir_dim_same(first, s->m->batch))) return true;
+    diag *e = first.i ? sema_error(s, E0614, type->loc, "the first dim of %s `%s` is `%s`, which "
+                                   "does not count samples", what, name, ir_dim_str(s->m, first))
+                      : sema_error(s, E0614, type->loc, "%s `%s` has no dim that counts samples",
+                                   what, name);
+    const char *batch = s->m->batch.i ? ir_dim_str(s->m, s->m->batch) : "B";
+    if (!strcmp(what, "input"))
+        diag_help(e, "samples are counted by `%s`: `%s: f32[%s, ...]`; what is the same for all is a "
+                     "constant: `%s: const = ...`", batch, name, batch, name);
+    else
+        diag_help(e, "samples are counted by `%s`, which stands first: `-> f32[%s, ...]`", batch,
+                  batch);
+    return false;
+}
+
+static bool all_count_samples(sema *s, const ast_node *sampler)
+{
+    const char *name;
+    const ast_node *type;
+    bool ok = true;
+    for (uint32_t i = 0; i < ast_n(sampler->a); i++) {
+        const ast_node *f = ast_at(sampler->a, i);
+        if (f->a->kind == AST_TYPE) ok &= counts_samples(s, f->a, "input", f->text);
+    }
+    for (uint32_t k = 0; (type = result_type(sampler, k, &name)); k++)
+        ok &= counts_samples(s, type, "result", name);
+    return ok;
+}
+
 static bool results(sema *s, const ast_node *sampler)
 {
     uint32_t declared = ast_is(sampler->b, AST_RESULTS) ? sampler->b->n_kids : 1;
@@ -145,8 +182,8 @@ bool sema_sampler_section(sema *s, const ast_node *sampler)
     uint32_t before = diag_n_errors(s->diag);
     sema_frame *f = sema_root_begin(s, "sample");
     sema_act_begin(s, sampler, s->main, sampler->name_loc);
-    bool ok = bind_formals(s, sampler) && fix_batch(s, sampler) && sema_stmts(s, sampler->c)
-        && diag_n_errors(s->diag) == before && results(s, sampler);
+    bool ok = bind_formals(s, sampler) && fix_batch(s, sampler) && all_count_samples(s, sampler)
+        && sema_stmts(s, sampler->c) && diag_n_errors(s->diag) == before && results(s, sampler);
     sema_act_end(s);
     sema_root_end(s);
     ok = ok && diag_n_errors(s->diag) == before;

@@ -91,6 +91,8 @@ sema_value sema_name(sema *s, const char *name, dfm_loc loc)
     if (sema_is_builtin(name) || sema_find_fn(s, f, name, &fn))
         diag_help(d, "`%s` is a function: write `%s(...)`", name, name);
     else sema_suggest(s, d, name, names.p, names.n);
+    if (name[0] >= 'A' && name[0] <= 'Z')
+        diag_help(d, "a dim is declared, at the top or in a body: `dim %s = ...`", name);
     return sema_poison();
 }
 

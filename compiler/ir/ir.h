@@ -283,6 +283,9 @@ typedef struct ir_program {
     bool replace_draws;                      /* draws are materialised: inputs may replace them */
 } ir_program;
 
+/* Append to out what a loc means, "dit.dfm:41:9", or nothing for none. */
+typedef void ir_place_of(const void *user, dfm_loc loc, dfm_sb *out);
+
 typedef struct ir_module {
     dfm_arena *arena;
     dfm_names *names;
@@ -302,6 +305,8 @@ typedef struct ir_module {
     const char *data_path;                   /* default of data.path, or NULL */
     ir_dim batch;                            /* first dim of every data field, or of the model */
     struct ir_intern *intern;                /* hash tables behind types and ixs */
+    ir_place_of *place_of;                   /* NULL: places of ops are not printed */
+    const void *place_user;
 } ir_module;
 
 ir_module *ir_module_create(dfm_arena *a, dfm_names *names);
@@ -430,6 +435,7 @@ const ir_const *ir_const_of(const ir_graph *g, ir_val v);
 ir_type ir_type_at(const ir_graph *g, ir_val v);
 
 /* -- ir_text.c: what is printed can be read back ---------------------------------------------- */
+/* With m->place_of, each op's line ends with its place, "; dit.dfm:41:9", which is read back too. */
 void ir_print(dfm_sb *out, const ir_module *m);
 void ir_print_graph(dfm_sb *out, const ir_module *m, const ir_graph *g);
 void ir_print_op(dfm_sb *out, const ir_module *m, const ir_graph *g, ir_val v);

@@ -24,11 +24,21 @@ static bool letter(char c)
 }
 static bool digit(char c) { return c >= '0' && c <= '9'; }
 
+static void skip_comment(ir_parser *p, bool first_line)
+{
+    const char *from = p->p + 1;
+    while (p->p < p->end && *p->p != '\n') p->p++;
+    if (!first_line) return;
+    p->comment = from;
+    p->comment_n = (uint32_t)(p->p - from);
+}
+
 static void skip_space(ir_parser *p)
 {
+    uint32_t line = p->line;
+    p->comment = NULL;
     for (; p->p < p->end; p->p++) {
-        if (*p->p == ';')
-            while (p->p < p->end && *p->p != '\n') p->p++;
+        if (*p->p == ';') skip_comment(p, p->line == line);
         if (p->p == p->end) return;
         if (*p->p == '\n') {
             p->line++;

@@ -17,7 +17,10 @@ typedef struct ir_parser {
     token_kind kind;                         /* the current token */
     const char *text;                        /* its bytes; of a string, those between the quotes */
     uint32_t n;
+    const char *comment;                     /* behind the token before, in its line; or NULL */
+    uint32_t comment_n;
     uint32_t depth;                          /* of nested expressions and types */
+    struct ir_places *places;                /* of ops, as they were read; made with the first */
 } ir_parser;
 
 enum { IR_PARSE_DEPTH = 64 };

@@ -397,6 +397,43 @@ static ir_op_kind take_kind(ir_parser *p, ir_fn *out_fn)
     return kind;
 }
 
+/* -- places ------------------------------------------------------------------------------------ */
+
+struct ir_places { DFM_VEC(const char *) text; };        /* loc.i counts them from 1 */
+
+static void known_place(const void *user, dfm_loc loc, dfm_sb *out)
+{
+    const struct ir_places *places = user;
+    if (loc.i && loc.i <= places->text.n) dfm_sb_puts(out, places->text.p[loc.i - 1]);
+}
+
+/* The length of ":41" at the end of s[0..n), or 0. */
+static uint32_t number_at_end(const char *s, uint32_t n)
+{
+    uint32_t k = 0;
+    while (k < n && s[n - 1 - k] >= '0' && s[n - 1 - k] <= '9') k++;
+    return k && k < n && s[n - 1 - k] == ':' ? k + 1 : 0;
+}
+
+/* The comment behind the op, if it is a place; else none. */
+static dfm_loc take_place(ir_parser *p)
+{
+    const char *s = p->comment;
+    uint32_t n = s ? p->comment_n : 0;
+    for (; n && *s == ' '; n--) s++;
+    while (n && (s[n - 1] == ' ' || s[n - 1] == '\r')) n--;
+    uint32_t column = n ? number_at_end(s, n) : 0;
+    uint32_t line = column ? number_at_end(s, n - column) : 0;
+    if (!line || memchr(s, 0, n)) return (dfm_loc){0};
+    if (!p->places) {
+        p->places = dfm_new(p->a, struct ir_places);
+        p->m->place_of = known_place;
+        p->m->place_user = p->places;
+    }
+    dfm_push(p->a, &p->places->text, dfm_strndup(p->a, s, n));
+    return (dfm_loc){p->places->text.n};
+}
+
 void ir_parse_op(ir_parser *p, ir_graph *g, uint32_t number)
 {
     ir_attrs *at = dfm_new(p->a, ir_attrs);
@@ -423,5 +460,6 @@ void ir_parse_op(ir_parser *p, ir_graph *g, uint32_t number)
     ir_expect(p, ":");
     op.type = ir_take_type(p);
     if (p->kind == T_STRING) op.name = ir_take_name(p);
+    op.loc = take_place(p);
     if (!p->bad) ir_append(p->m, g, &op);
 }

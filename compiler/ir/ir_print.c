@@ -268,6 +268,17 @@ void ir_print_op(dfm_sb *out, const ir_module *m, const ir_graph *g, ir_val v)
     put_op(out, m, g, v, NULL);
 }
 
+/* As a comment, which ends with the line: control characters of a file's name become '?'. */
+static void put_place(dfm_sb *out, const ir_module *m, dfm_loc loc)
+{
+    if (!m->place_of || !loc.i) return;
+    dfm_sb_puts(out, "  ; ");
+    uint32_t from = out->n;
+    m->place_of(m->place_user, loc, out);
+    for (uint32_t i = from; i < out->n; i++)
+        if ((unsigned char)out->p[i] < 32) out->p[i] = '?';
+}
+
 static void put_graph(dfm_sb *out, const ir_module *m, const ir_graph *g, uint32_t self,
                       const uint32_t *number)
 {
@@ -277,6 +288,7 @@ static void put_graph(dfm_sb *out, const ir_module *m, const ir_graph *g, uint32
     for (uint32_t i = 1; i < g->ops.n; i++) {
         dfm_sb_puts(out, "  ");
         put_op(out, m, g, (ir_val){i}, number);
+        put_place(out, m, g->ops.p[i].loc);
         dfm_sb_puts(out, "\n");
     }
     dfm_sb_puts(out, "  ret");

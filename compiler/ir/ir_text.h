@@ -17,9 +17,10 @@
  *     }
  *     program "loss" {graph=1, replace_draws=1, to=[output 0]}
  *
- * A semicolon starts a comment. Names that are no identifiers are written in quotes. Graphs are
- * printed bodies first and numbered in that order; if there are programs, only the graphs that
- * they reach are printed. Places in the source are not part of the text.
+ * A semicolon starts a comment. One behind an op that ends in :LINE:COLUMN is the op's place in the
+ * source: `%2 = mul %1, %1 : f32[B]  ; dit.dfm:41:9`. Names that are no identifiers are written in
+ * quotes. Graphs are printed bodies first and numbered in that order; if there are programs, only
+ * the graphs that they reach are printed.
  */
 #ifndef DFM_COMPILER_IR_TEXT_H
 #define DFM_COMPILER_IR_TEXT_H

@@ -246,10 +246,13 @@ static dfm_status diverged(trainer *t, const char *what, double value, dfm_err *
 {
     dfm_fail(err, DFM_BAD_DATA, "the %s became %s in step %" PRIu64, what,
              isnan(value) ? "NaN" : "infinite", t->at.step);
-    dfm_help(err,
-             "a lower learning rate, a longer warm-up or clip_norm helps; nothing of this step "
-             "was saved, --resume %s goes on from its last checkpoint",
-             t->folder);
+    const char *saved = dfm_path_join(t->x->arena, t->folder, "ckpt/latest");
+    const char *rest = dfm_file_exists(saved)
+                           ? dfm_fmt(t->x->arena, "--resume %s goes on from its last checkpoint",
+                                     t->folder)
+                           : "the run had no checkpoint yet";
+    dfm_help(err, "a lower learning rate, a longer warm-up or clip_norm helps; nothing of this step "
+             "was saved, %s", rest);
     return DFM_BAD_DATA;
 }
 

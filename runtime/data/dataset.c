@@ -325,6 +325,8 @@ static dfm_status open_set(data_set *d, const data_field *fields, dfm_err *err)
                             "stopped at sample %" PRIu64 ": it is other data", d->n,
                             d->at.position);
         }
+        /* the first window now: what is wrong with many samples is found before anything starts */
+        if (!d->in_memory) DFM_TRY(need_window(d, err));
     }
     make_ring(d);
     return start_thread(d, err);

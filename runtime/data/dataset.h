@@ -30,7 +30,7 @@ typedef struct data_field {
     const uint64_t *shape;     /* [rank], of one sample */
     const char *source;        /* "image.npy", "cls", "meta.json:size", "text.safetensors:feat" */
     bool pad;                  /* smaller arrays are filled up with zeros at the ends */
-    uint32_t modulus;          /* mock integers are below it; 0 means 10 */
+    uint32_t modulus;          /* integers are in 0 .. modulus - 1; 0: any (mock ones below 10) */
 } data_field;
 
 /* Find array `key` in n bytes of a .safetensors member; *out may point into p or the arena. Given

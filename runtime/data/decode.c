@@ -241,6 +241,21 @@ static dfm_status take_member(const decode_ctx *cx, const data_member *m, data_e
     return bad(cx, "only .npy, .cls, .json and .safetensors:KEY members are read");
 }
 
+/* Whole numbers that the program uses as labels or indices are inside its range. */
+static dfm_status check_range(const decode_ctx *cx, const void *p)
+{
+    const data_field *f = cx->field;
+    if (!f->modulus || dfm_dtype_is_float(f->dtype)) return DFM_OK;
+    uint64_t n = data_field_bytes(f) / dfm_dtype_bytes(f->dtype);
+    for (uint64_t i = 0; i < n; i++) {
+        double x = dfm_load_as_double(f->dtype, p, i);
+        if (x >= 0 && x < f->modulus) continue;
+        return bad(cx, dfm_fmt(cx->arena, "it holds %.0f where the program takes 0 to %u", x,
+                               f->modulus - 1));
+    }
+    return DFM_OK;
+}
+
 dfm_status data_decode(dfm_arena *scratch, const data_field *f, const data_sample *s,
                        data_extract *extract, void *dst, dfm_err *err)
 {
@@ -250,8 +265,10 @@ dfm_status data_decode(dfm_arena *scratch, const data_field *f, const data_sampl
         .member = colon ? dfm_strndup(scratch, f->source, (size_t)(colon - f->source)) : f->source,
     };
     for (uint32_t i = 0; i < s->n_members; i++)
-        if (!strcmp(s->members[i].name, cx.member))
-            return take_member(&cx, &s->members[i], extract, dst);
+        if (!strcmp(s->members[i].name, cx.member)) {
+            DFM_TRY(take_member(&cx, &s->members[i], extract, dst));
+            return check_range(&cx, dst);
+        }
     dfm_sb has = dfm_sb_make(scratch);
     for (uint32_t i = 0; i < s->n_members && i < 8; i++)
         dfm_sb_printf(&has, "%s%s", i ? ", " : "", s->members[i].name);

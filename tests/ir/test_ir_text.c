@@ -134,6 +134,44 @@ static void everything(void **state)
     world_free(&w);
 }
 
+/* -- places ------------------------------------------------------------------------------------ */
+
+static void place_of(const void *user, dfm_loc loc, dfm_sb *out)
+{
+    const char *const *files = user;
+    dfm_sb_printf(out, "%s:%u:%u", files[loc.i % 3], loc.i, loc.i + 7);
+}
+
+/* Behind ops and read back; other comments are none. */
+static void places(void **state)
+{
+    static const char *const files[] = {"a b;\"c.dfm", "/x:1/y.dfm", "new\nline.dfm"};
+    world w = world_make();
+    ir_val v[4], x = input(&w, "x", tensor(&w, DFM_F32, 1, dim(&w, "A", 3)));
+    for (uint32_t k = 0; k < 4; k++) {
+        w.b.loc.i = k;                       /* the first of them has no place */
+        v[k] = x = ir_map1(&w.b, IR_FN_EXP, x);
+    }
+    ir_result_add(&w.b, x, "y");
+    w.m->place_of = place_of;
+    w.m->place_user = files;
+    const char *text = printed(&w, w.m);
+    assert_non_null(strstr(text, "%2 = exp %1 : f32[A]\n"));
+    assert_non_null(strstr(text, "%3 = exp %2 : f32[A]  ; /x:1/y.dfm:1:8\n"));
+    assert_non_null(strstr(text, "  ; new?line.dfm:2:9\n"));
+    assert_non_null(strstr(text, "  ; a b;\"c.dfm:3:10\n"));
+    ir_module *back = round_trip(&w);
+    const ir_graph *g = back->graphs.p[1];
+    assert_int_equal(g->ops.p[v[0].i].loc.i, 0);
+    assert_int_not_equal(g->ops.p[v[3].i].loc.i, 0);
+    char *same = dfm_strdup(w.a, text), *at = strstr(same, ":1:8");
+    memcpy(at, ": :8", 4);                   /* a comment, and no place */
+    dfm_err err = {0};
+    assert_int_equal(ir_parse(w.a, w.names, same, strlen(same), &back, &err), DFM_OK);
+    assert_int_equal(back->graphs.p[1]->ops.p[v[1].i].loc.i, 0);
+    world_free(&w);
+}
+
 static void damaged(const char *text, const char *place)
 {
     world w = world_make();
@@ -205,6 +243,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_graphs),
         cmocka_unit_test(everything),
+        cmocka_unit_test(places),
         cmocka_unit_test(errors),
         cmocka_unit_test(mutations),
     };

@@ -289,6 +289,25 @@ static void errors_on_the_way(void **state)
     RT_FAILS(f, data_open(&o, two_fields, 2, &d, &f->err), DFM_BAD_DATA, "holds no sample");
 }
 
+/* Labels that the program has no use for are found when the data is opened: all of a set in memory,
+ * those of the first window of a larger one. */
+static void labels_in_range(void **state)
+{
+    rt_fixture *f = *state;
+    data_field fields[2] = {two_fields[0], two_fields[1]};
+    fields[1].modulus = 9;
+    data_options o = {.path = write_set(f, "set", 9, 1), .batch = 2};
+    data_set *d;
+    RT_OK(f, data_open(&o, fields, 2, &d, &f->err));
+    data_close(d);
+    fields[1].modulus = 8;
+    RT_FAILS(f, data_open(&o, fields, 2, &d, &f->err), DFM_BAD_DATA,
+             "member 'cls': it holds 8 where the program takes 0 to 7");
+    fields[1].modulus = 1;
+    o.memory_limit = 28 * 4 * 2;
+    RT_FAILS(f, data_open(&o, fields, 2, &d, &f->err), DFM_BAD_DATA, "takes 0 to 0");
+}
+
 static void mock_data(void **state)
 {
     rt_fixture *f = *state;
@@ -353,7 +372,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RT_TEST(order_in_memory), RT_TEST(resume_is_exact), RT_TEST(batch_over_epochs),
         RT_TEST(permutations), RT_TEST(conversions), RT_TEST(members), RT_TEST(shapes_and_padding),
-        RT_TEST(errors_on_the_way), RT_TEST(mock_data), RT_TEST(bundled_digits),
+        RT_TEST(errors_on_the_way), RT_TEST(labels_in_range),
+        RT_TEST(mock_data), RT_TEST(bundled_digits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

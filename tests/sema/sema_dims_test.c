@@ -110,6 +110,33 @@ static void test_facts(void **state)
     end(x);
 }
 
+/* Facts about quotients and products, in either order. */
+static void test_facts_of_facts(void **state)
+{
+    for (int order = 0; order < 3; order++) {
+        fixture *x = begin();
+        const sema_dim *e = sema_dim_base(&x->s, "E", 48, false, false, NULL, nowhere);
+        const sema_dim *g = sema_dim_base(&x->s, "G", 4, false, false, NULL, nowhere);
+        const sema_dim *g2 = op(x, AST_OP_MUL, num(x, 2), g);
+        if (order == 1) sema_dim_fact(&x->s, e, g2);            /* E % (2 G) == 0, E % G == 0 */
+        sema_dim_fact(&x->s, e, g);
+        const sema_dim *q = op(x, AST_OP_DIV, e, g);
+        if (order == 0) sema_dim_fact(&x->s, e, g2);
+        if (order == 2) sema_dim_fact(&x->s, q, num(x, 2));     /* E % G == 0, (E / G) % 2 == 0 */
+        const sema_dim *half = op(x, AST_OP_DIV, q, num(x, 2));
+        assert_non_null(half);
+        assert_int_equal(half->value, 6);
+        assert_true(sema_dim_equal(&x->s, op(x, AST_OP_MUL, half, num(x, 2)), q));
+        assert_true(sema_dim_equal(&x->s, op(x, AST_OP_MUL, half, g2), e));
+        assert_true(sema_dim_equal(&x->s, op(x, AST_OP_DIV, e, g2), half));
+        assert_null(op(x, AST_OP_DIV, q, num(x, 3)));           /* 12 is, but nothing says so */
+        const sema_dim *six = op(x, AST_OP_MUL, num(x, 6), q);
+        sema_dim_fact(&x->s, six, num(x, 8));                   /* so q is a multiple of 4 */
+        assert_non_null(op(x, AST_OP_DIV, q, num(x, 4)));
+        end(x);
+    }
+}
+
 static void test_overflow(void **state)
 {
     fixture *x = begin();
@@ -127,7 +154,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_normal_form), cmocka_unit_test(test_identity),
         cmocka_unit_test(test_division), cmocka_unit_test(test_facts),
-        cmocka_unit_test(test_overflow),
+        cmocka_unit_test(test_facts_of_facts), cmocka_unit_test(test_overflow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -399,6 +399,13 @@ static void section_reports(void **state)
 {
     static const struct { const char *section, *code, *part;
     } table[] = {
+        {"sampler s(g: f32) for m -> f32[B, E] { return m(normal([B, D])) * g }", "E0614",
+         "`g` has no dim"},
+        {"sampler s(g: f32[D]) for m -> f32[B, E] { return m(normal([B, D]) * g) }", "E0614",
+         "`g` is `D`"},
+        {"sampler s() for m -> f32 { return mean(normal([B, D])) }", "E0614", "`out` has no dim"},
+        {"sampler s() for m -> (a: f32[B, E], b: f32[E]) {\n  x = m(normal([B, D]))\n"
+         "  return x, mean(x, B)\n}", "E0614", "`b` is `E`"},
         {"precision p for m { compute = f16 }", "E0604", "compute"},
         {"precision p for m { computes = bf16 }", "E0604", "computes"},
         {"precision p for m { keep bf16 for silu }", "E0604", "keep"},

@@ -150,6 +150,66 @@ def many_errors_at_once(kit):
     check("bad.dfm:4:13: " in short, "short:\n%s", short[:600])
 
 
+def sarif_place(location, text, what):
+    """What SARIF 2.1.0 demands of a location (3.28 to 3.30), and that it lies in the file."""
+    place = location["physicalLocation"]
+    equal(place["artifactLocation"], {"uri": "odd%20n%C3%A4me.dfm"}, "%s: file" % what)
+    region = place["region"]
+    equal(sorted(region), ["endColumn", "endLine", "startColumn", "startLine"], "%s: region" % what)
+    check(all(isinstance(v, int) and v >= 1 for v in region.values()), "%s: %s", what, region)
+    lines = text.splitlines()
+    check(region["endLine"] <= len(lines), "%s: line %d", what, region["endLine"])
+    if region["startLine"] == region["endLine"]:
+        line = lines[region["startLine"] - 1]
+        return line[region["startColumn"] - 1:region["endColumn"] - 1]
+
+
+@case
+def reports_as_sarif(kit):
+    """Every property that SARIF 2.1.0 requires, rules for all codes, places that point at the words."""
+    text = HEAD + ("model m(x: f32[B, D]) -> f32[B, D] {\n  # \u00e4\n"
+                   "  h = linear(x, D -> F) as up\n  y = \"\u00e4\"; z = hh\n  return x + h\n}\n"
+                   "precision p for m { keep f32 for nobody }\n")
+    kit.write("odd n\u00e4me.dfm", text)
+    log = json.loads(kit.dfmc("check", "odd n\u00e4me.dfm", "--format", "sarif", code=1).err)
+    equal(log["version"], "2.1.0", "version")
+    check(log["$schema"].endswith("sarif-2.1.0.json"), "schema: %s", log["$schema"])
+    equal(len(log["runs"]), 1, "runs")
+    run = log["runs"][0]
+    equal(run["columnKind"], "unicodeCodePoints", "columns")
+    driver = run["tool"]["driver"]
+    equal(driver["name"], "dfmc", "tool")
+    rules, results = driver["rules"], run["results"]
+    for rule in rules:
+        check(rule["shortDescription"]["text"] and rule["help"]["text"], "rule without a text: %s", rule)
+    equal(len({r["id"] for r in rules}), len(rules), "rules of different names")
+    equal(sorted(r["ruleId"] for r in results), ["E0304", "E0401", "E0604"], "codes")
+    for r in results:
+        equal(rules[r["ruleIndex"]]["id"], r["ruleId"], "rule")
+        equal(r["level"], "warning" if r["ruleId"] == "E0604" else "error", "level of %s" % r["ruleId"])
+        check(isinstance(r["message"]["text"], str) and r["message"]["text"], "message")
+        equal(len(r["locations"]), 1, "locations")
+        word = sarif_place(r["locations"][0], text, r["ruleId"])
+        equal(word, {"E0304": "+", "E0401": "hh", "E0604": "nobody"}[r["ruleId"]], "place")
+        for k, related in enumerate(r.get("relatedLocations", [])):
+            sarif_place(related, text, r["ruleId"])
+            equal(related["id"], k, "number of a related location")
+            check(related["message"]["text"], "text of a related location")
+    sums = [r for r in results if r["ruleId"] == "E0304"][0]
+    equal(len(sums["relatedLocations"]), 2, "labels")
+    check("help: " in sums["message"]["text"], "no help in %s", sums["message"])
+
+    kit.write("good.dfm", MODEL % "  return x")
+    for flags in ([], ["-o", "good.plan", "--target", "null"]):
+        log = json.loads(kit.dfmc(*([] if flags else ["check"]), "good.dfm", *flags, "--format", "sarif").err)
+        equal(log["runs"][0]["results"], [], "results of a good program")
+    log = json.loads(kit.dfmc("good.dfm", "-o", "no/such/x.plan", "--format=sarif", code=3).err)
+    check("no/such" in log["runs"][0]["results"][0]["message"]["text"], "message: %s", log)
+    lines = kit.dfmc("good.dfm", "-o", "no/such/x.plan", "--format=json", code=3).err.splitlines()
+    check("no/such" in json.loads(lines[0])["message"] and len(lines) == 1, "lines: %s", lines)
+    equal(kit.dfmc("check", "good.dfm", "--format=json").err, "", "lines about a good program")
+
+
 def section_bytes(plan, want):
     table, count = struct.unpack_from("<QI", plan, 24)
     rows = [struct.unpack_from("<4sIQQ", plan, table + 64 * i) for i in range(count)]

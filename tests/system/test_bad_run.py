@@ -115,8 +115,8 @@ def wrong_data(kit):
     plan = trained(kit)
     good = (kit.source / "models/data/digits.tar").read_bytes()
 
-    def data(path, *says, left=()):
-        refused(kit, ["train", plan, "data.path=%s" % path, "run.threads=1"], 65, path, *says, left=left)
+    def data(path, *says):
+        refused(kit, ["train", plan, "data.path=%s" % path, "run.threads=1"], 65, path, *says)
 
     data("none.tar", "no data", "--mock")
     kit.write("empty.tar", b"")
@@ -145,7 +145,7 @@ def wrong_data(kit):
         data("label.tar", "'8'", "cls")
     for label in (b"-1", b"11", b"1000"):                # ten digits and "no class" have rows
         shard(kit, "label.tar", samples(label=label))
-        data("label.tar", "label", label.decode(), "of epoch 0", left=["runs/dit-"])
+        data("label.tar", "'8'", "cls", label.decode(), "0 to 10")
     shard(kit, "half.tar", samples()[:-1])
     data("half.tar", "image.npy")
     shard(kit, "twice.tar", samples() + samples()[-1:])
@@ -234,6 +234,9 @@ def diverging_loss(kit):
     check(2 <= len(lines) < 50, "%d steps in the log", len(lines))
     latest = kit.folder / "runs/wild/ckpt" / (kit.folder / "runs/wild/ckpt/latest").read_text().strip()
     equal(latest.name, "step_%08d" % (lines[-1]["step"] - 1), "checkpoint that is left")
+    done = refused(kit, ["train", "dit.plan", "train.steps=50", "run.name=wilder", "run.threads=1"], 65,
+                   "no checkpoint yet", left=["runs/wilder/"])
+    check("--resume" not in done.err, "there is nothing to resume:\n%s", done.err)
     tensors, _ = read_safetensors(latest / "model.safetensors")
     for name, (_, _, data) in tensors.items():
         values = struct.unpack("<%df" % (len(data) // 4), data)

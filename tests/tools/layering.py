@@ -64,7 +64,7 @@ ONLY = {
     re.compile(r"^omp\.h$"): re.compile(r"^runtime/(device|exec)/"),
 }
 LOOSE = {"driver_impl": "driver", "driver_params": "driver", "diag_impl": "diag",
-         "diag_print": "diag", "loc": "diag"}
+         "diag_print": "diag", "diag_sarif": "diag", "loc": "diag"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)', re.M)
 
 

@@ -7,6 +7,7 @@ block f(x: [B]) -> [B] {
   buffer pos: f32[S, D] = table(S, D)
   y = x
   a, b[i, ...] = split(x)
+  a, b = f(x) as q, x
   repeat blocks[i: L] with x, y { x = g(x) as self }
   repeat 
     again[3] with x.y, "s" { }
