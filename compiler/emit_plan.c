@@ -156,48 +156,6 @@ static void emit_operand(void *user, kir_arg *arg)
 
 /* -- steps ------------------------------------------------------------------------------------------ */
 
-static double arg_bytes(const emitter *em, const kir_arg *a)
-{
-    double n = (double)dfm_dtype_bytes(a->dtype);
-    for (int d = 0; d < a->rank; d++)
-        if (a->stride[d]) n *= (double)ir_extent(em->ir, a->dims[d]);
-    return n;
-}
-
-static void add_bytes(void *user, kir_arg *arg)
-{
-    emitter *em = user;
-    em->bytes += em->times * arg_bytes(em, arg);
-}
-
-/* Floating-point operations of one call, as benchmarks count them: a multiply-add is two. */
-static double node_flops(const emitter *em, const kir_node *n)
-{
-    double f = 1;
-    if (n->kind == KIR_NODE_GEMM)
-        return 2.0 * (double)n->gemm.batch[0] * (double)n->gemm.batch[1] * (double)n->gemm.m *
-               (double)n->gemm.n * (double)n->gemm.k;
-    if (n->kind == KIR_NODE_ATTN) {
-        for (int i = 0; i < KIR_ATTN_BATCH; i++) f *= (double)n->attn.batch[i];
-        f *= (double)n->attn.seq * (double)n->attn.over;
-        return 2.0 * f * (n->attn.backward
-                              ? 3.0 * (double)n->attn.feature + 2.0 * (double)n->attn.value
-                              : (double)n->attn.feature + (double)n->attn.value);
-    }
-    if (n->kind != KIR_NODE_KERNEL) return 0;
-    uint32_t row = 0, lane = 0;
-    for (uint32_t s = 0; s < n->kernel->sections.n; s++) {
-        const kir_section *sec = &n->kernel->sections.p[s];
-        for (uint32_t i = sec->first; i < sec->first + sec->n; i++) {
-            kir_op op = n->kernel->insts.p[i].op;
-            if (op == KIR_FN || op == KIR_REDUCE || op == KIR_ACC)
-                ++*(sec->kind == KIR_ROW ? &row : &lane);
-        }
-    }
-    double rows = (double)kir_rows(em->ir, n->kernel);
-    return rows * (row + lane * (double)kir_lanes(em->ir, n->kernel));
-}
-
 static void emit_gemm(emitter *em, const kir_node *n, plan_step *st)
 {
     const kir_gemm *g = &n->gemm;
@@ -245,8 +203,9 @@ static void emit_node(emitter *em, kir_node *n)
         emit_loop(em, n, st);
         return;
     }
-    em->flops += em->times * node_flops(em, n);
-    kir_each_arg(n, add_bytes, em);
+    kir_cost cost = kir_node_cost(em->k, n);
+    em->flops += em->times * cost.flops;
+    em->bytes += em->times * cost.bytes;
     if (n->kind == KIR_NODE_GEMM) emit_gemm(em, n, &st);
     else if (n->kind == KIR_NODE_COPY) {
         st.kind = PLAN_STEP_COPY;
@@ -370,20 +329,15 @@ static void emit_program(emitter *em, uint32_t index)
 
 static void emit_kernels(emitter *em)
 {
-    double bytes = em->bytes;
-    em->times = 1;
     for (uint32_t u = 0; u < em->in->code->units.n; u++) {
         const cg_unit *unit = &em->in->code->units.p[u];
-        em->bytes = 0;
-        kir_each_arg((kir_node *)unit->node, add_bytes, em);
+        kir_cost cost = kir_node_cost(em->k, unit->node);
         dfm_push(em->a, &em->kernels,
                  ((plan_kernel){.symbol = text(em, unit->symbol),
                                 .name = text(em, name_of(em, unit->node->name)),
-                                .where = place(em, unit->node->loc),
-                                .n_operands = unit->n_args, .flops = node_flops(em, unit->node),
-                                .bytes = em->bytes}));
+                                .where = place(em, unit->node->loc), .n_operands = unit->n_args,
+                                .flops = cost.flops, .bytes = cost.bytes}));
     }
-    em->bytes = bytes;
 }
 
 static void *pack_consts(emitter *em, uint64_t bytes)

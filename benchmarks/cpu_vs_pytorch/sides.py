@@ -13,21 +13,26 @@ class Failure(Exception):
     pass
 
 
+def tail(log):
+    """The last lines of a log."""
+    return "".join(Path(log).read_text().splitlines(True)[-15:])
+
+
 class Process:
     """One line in, one line of JSON out."""
 
     def __init__(self, name, command, log, env=None):
         self.name = name
-        self.proc = subprocess.Popen([str(w) for w in command], stdin=subprocess.PIPE,
-                                     stdout=subprocess.PIPE, stderr=open(log, "a"), text=True,
-                                     env={**os.environ, **(env or {})})
+        with open(log, "a") as out:
+            self.proc = subprocess.Popen([str(w) for w in command], stdin=subprocess.PIPE,
+                                         stdout=subprocess.PIPE, stderr=out, text=True,
+                                         env={**os.environ, **(env or {})})
         self.log = log
 
     def hear(self):
         line = self.proc.stdout.readline()
         if not line:
-            raise Failure("%s ended; see %s:\n%s" % (self.name, self.log,
-                                                      "".join(open(self.log).readlines()[-15:])))
+            raise Failure("%s ended:\n%s" % (self.name, tail(self.log)))
         return json.loads(line)
 
     def tell(self, text):
@@ -66,6 +71,7 @@ class Process:
         except subprocess.TimeoutExpired:
             self.proc.kill()
             self.proc.wait()
+        self.proc.stdout.close()
 
 
 class Torch(Process):
@@ -106,12 +112,17 @@ class Ours(Process):
         self.baseline()
 
 
+def machine_seconds():
+    """Processor time of the whole machine in use, time that a hypervisor gave to others included."""
+    user, nice, system, _, _, irq, soft, steal = map(int, open("/proc/stat").readline().split()[1:9])
+    return (user + nice + system + irq + soft + steal) / TICKS
+
+
 def must(log, *command):
     """Run a program to its end."""
     with open(log, "a") as out:
         if subprocess.run([str(w) for w in command], stdout=out, stderr=out).returncode != 0:
-            raise Failure("failed: %s; see %s:\n%s" % (" ".join(str(w) for w in command), log,
-                                                       "".join(open(log).readlines()[-15:])))
+            raise Failure("failed: %s\n%s" % (" ".join(str(w) for w in command), tail(log)))
 
 
 def python_has_torch(python):

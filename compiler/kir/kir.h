@@ -246,6 +246,10 @@ int64_t kir_blocks(const ir_module *m, const kir_kernel *k);     /* kept rows x 
 /* Calls visit for each operand of a node (loops: not their bodies). */
 void kir_each_arg(kir_node *n, void (*visit)(void *user, kir_arg *a), void *user);
 
+/* -- kir_cost.c -------------------------------------------------------------------------------- */
+typedef struct kir_cost { double flops, bytes; } kir_cost;
+kir_cost kir_node_cost(const kir_module *m, const kir_node *n);  /* of one call; a loop: nothing */
+
 /* -- kir_text.c, kir_parse.c ------------------------------------------------------------------- */
 void kir_print(dfm_sb *out, const kir_module *m);
 void kir_print_kernel(dfm_sb *out, const kir_module *m, const kir_kernel *k);

@@ -12,7 +12,11 @@ typedef struct bench_entry {                 /* a line: one kernel, product or c
     uint64_t calls;
 } bench_entry;
 
-typedef struct bench_event { uint32_t step; double begin, end; } bench_event;
+typedef struct bench_event {
+    uint32_t program, step;                  /* of bench.programs; of the plan */
+    int64_t iter;                            /* of the outermost loop, if the step is in one */
+    double begin, end;
+} bench_event;
 
 typedef struct bench {
     app *x;
@@ -20,7 +24,7 @@ typedef struct bench {
     const char *what;                        /* "step", or the program's name */
     rt_program *programs[2];                 /* that make one run */
     uint32_t n_programs;
-    rt_program *program;                     /* that runs now */
+    uint32_t program;                        /* that runs now */
     void **host[2];                          /* by program and io: its input; NULL: none */
     bool timing, tracing;
     uint32_t *entry_of;                      /* by step of the plan */
@@ -38,7 +42,8 @@ double bench_flops(const bench *b);
 void bench_print(bench *b, FILE *out);
 /* The same as one JSON object. */
 void bench_print_json(bench *b, FILE *out);
-/* The events of the last run, as a trace that Perfetto and Chrome open. */
+/* The events of the last run, as a trace that Perfetto and Chrome open (bench_trace.c); before the
+ * entries are sorted. */
 dfm_status bench_write_trace(const bench *b, const char *path, dfm_err *err);
 
 #endif

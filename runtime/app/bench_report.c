@@ -1,4 +1,4 @@
-/* bench_report.c - the table of `dfm-rt bench`, the same as JSON, and the trace. */
+/* bench_report.c - the table of `dfm-rt bench`, and the same as JSON. */
 #include <math.h>
 #include <string.h>
 
@@ -20,12 +20,24 @@ static int slower_first(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
+/* Rate of a copy that moves so many bytes; between the sizes measured linear in their logarithm. */
+static double copy_rate(const dev_roof *r, double bytes)
+{
+    uint32_t i = 0;
+    while (i + 2 < DEV_ROOF_SIZES && bytes > (double)r->size[i + 1]) i++;
+    double low = (double)r->size[i], high = (double)r->size[i + 1];
+    if (low <= 0 || high <= low) return 0;
+    double at = fmin(fmax(log(bytes / low) / log(high / low), 0), 1);
+    return (1 - at) * r->bytes[i] + at * r->bytes[i + 1];
+}
+
 /* Share of the roof that binds, and which it is: "flops", "bytes", or "" if there is none. */
 static double near_roof(const bench *b, const bench_entry *e, const char **out_which)
 {
     double per_call = e->seconds / (double)e->calls;
     double by_flops = b->roof.flops > 0 ? e->flops / per_call / b->roof.flops : 0;
-    double by_bytes = b->roof.bytes > 0 ? e->bytes / per_call / b->roof.bytes : 0;
+    double copy = e->bytes > 0 ? copy_rate(&b->roof, e->bytes) : 0;
+    double by_bytes = copy > 0 ? e->bytes / per_call / copy : 0;
     *out_which = by_flops <= 0 && by_bytes <= 0 ? "" : by_flops > by_bytes ? "flops" : "bytes";
     return fmax(by_flops, by_bytes);
 }
@@ -42,6 +54,18 @@ static void print_line(const bench *b, FILE *out, const bench_entry *e)
             e->flops / per_call / 1e9, e->bytes / per_call / 1e9, near, e->where);
 }
 
+static void print_roofs(const bench *b, FILE *out)
+{
+    const dev_roof *r = &b->roof;
+    char size[32];
+    fprintf(out, "roofs: %.1f GFLOP/s in a product, of which the run reaches %.1f%%; copies of",
+            r->flops / 1e9, 100 * bench_flops(b) / (b->wall / b->runs) / r->flops);
+    for (uint32_t i = 0; i < DEV_ROOF_SIZES; i++)
+        fprintf(out, "%s %s %.1f GB/s", i ? "," : "", dfm_human_bytes(r->size[i], size),
+                r->bytes[i] / 1e9);
+    fputc('\n', out);
+}
+
 void bench_print(bench *b, FILE *out)
 {
     double flops = bench_flops(b), wall = b->wall / b->runs;
@@ -52,10 +76,7 @@ void bench_print(bench *b, FILE *out)
         if (b->entries.p[i].calls) print_line(b, out, &b->entries.p[i]);
     fprintf(out, "run: %.3f ms, %.3f ms of it in steps, %.2f GFLOP, %.1f GFLOP/s\n", 1e3 * wall,
             1e3 * b->seconds / b->runs, flops / 1e9, flops / wall / 1e9);
-    if (b->roof.flops > 0)
-        fprintf(out, "roofs: %.1f GFLOP/s in a product, %.1f GB/s copied; the run reaches %.1f%% of the "
-                     "first\n", b->roof.flops / 1e9, b->roof.bytes / 1e9,
-                100 * flops / wall / b->roof.flops);
+    if (b->roof.flops > 0) print_roofs(b, out);
 }
 
 /* -- JSON -------------------------------------------------------------------------------------------- */
@@ -94,7 +115,10 @@ void bench_print_json(bench *b, FILE *out)
     put_number(&sb, "seconds_in_steps", b->seconds / b->runs);
     put_number(&sb, "flops", bench_flops(b));
     put_number(&sb, "roof_flops", b->roof.flops);
-    put_number(&sb, "roof_bytes", b->roof.bytes);
+    dfm_sb_puts(&sb, ",\"roof_copies\":[");
+    for (uint32_t i = 0; i < DEV_ROOF_SIZES; i++)
+        dfm_sb_printf(&sb, "%s[%.9g,%.9g]", i ? "," : "", (double)b->roof.size[i], b->roof.bytes[i]);
+    dfm_sb_puts(&sb, "]");
     dfm_sb_puts(&sb, ",\"steps\":[");
     for (uint32_t i = 0, n = 0; i < b->entries.n; i++) {
         if (!b->entries.p[i].calls) continue;
@@ -103,26 +127,4 @@ void bench_print_json(bench *b, FILE *out)
     }
     dfm_sb_puts(&sb, "\n]}\n");
     fputs(dfm_sb_cstr(&sb), out);
-}
-
-/* -- the trace ----------------------------------------------------------------------------------------- */
-
-/* Chrome's trace format: one complete event per step, in microseconds. */
-dfm_status bench_write_trace(const bench *b, const char *path, dfm_err *err)
-{
-    const plan *p = rt_plan_of(b->r);
-    dfm_sb sb = dfm_sb_make(b->x->arena);
-    double start = b->events.n ? b->events.p[0].begin : 0;
-    dfm_sb_puts(&sb, "{\"traceEvents\":[");
-    for (uint32_t i = 0; i < b->events.n; i++) {
-        const bench_event *e = &b->events.p[i];
-        dfm_sb_printf(&sb, "%s\n{\"ph\":\"X\",\"pid\":0,\"tid\":0,\"ts\":%.3f,\"dur\":%.3f,\"name\":",
-                      i ? "," : "", 1e6 * (e->begin - start), 1e6 * (e->end - e->begin));
-        dfm_sb_json(&sb, plan_text(p, p->steps[e->step].name));
-        dfm_sb_puts(&sb, ",\"args\":{\"source\":");
-        dfm_sb_json(&sb, plan_text(p, p->steps[e->step].where));
-        dfm_sb_printf(&sb, ",\"step\":%u}}", e->step);
-    }
-    dfm_sb_puts(&sb, "\n]}\n");
-    return dfm_file_replace(path, dfm_sb_cstr(&sb), sb.n, err);
 }

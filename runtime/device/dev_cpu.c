@@ -163,63 +163,15 @@ static dfm_status cpu_run(dev *d, const dev_list *list, plan_kctx *ctx, const bo
             memmove(at[1], at[0], s->value);
             c->counts.copies++;
         }
-        if (d->profile) d->profile->step(d->profile->user, i - 1, begin, omp_get_wtime());
+        if (d->profile) d->profile->step(d->profile->user, i - 1, ctx->iter, begin, omp_get_wtime());
     }
     return DFM_OK;
-}
-
-/* -- roofs ------------------------------------------------------------------------------------- */
-
-/* Best of several: what the machine can do, not what its neighbours leave. */
-static dfm_status roof_flops(float *a, float *b, float *c, dev_roof *out, dfm_err *err)
-{
-    enum { N = 1536, TRIES = 5 };
-    cpu_gemm_shape s = {.batch = {1, 1}, .m = N, .n = N, .k = N, .sa = {0, 0, N, 1},
-                        .sb = {0, 0, N, 1}, .sc = {0, 0, N, 1}, .da = DFM_F32, .db = DFM_F32,
-                        .dc = DFM_F32};
-    cpu_gemm *g;
-    DFM_TRY(cpu_gemm_create(&s, &g, err));
-    uint64_t bytes = cpu_gemm_scratch(&s);
-    void *scratch = bytes ? aligned_alloc(64, bytes) : NULL;
-    dfm_status st = bytes && !scratch ? dfm_fail(err, DFM_NO_MEMORY, "no memory for a measurement")
-                                      : DFM_OK;
-    for (int t = 0; t < TRIES && st == DFM_OK; t++) {
-        double begin = omp_get_wtime();
-        st = cpu_gemm_run(g, a, b, c, NULL, scratch, err);
-        double rate = 2.0 * N * N * N / (omp_get_wtime() - begin);
-        if (rate > out->flops) out->flops = rate;
-    }
-    free(scratch);
-    cpu_gemm_destroy(g);
-    return st;
-}
-
-static void roof_bytes(float *a, float *b, size_t n, dev_roof *out)
-{
-    enum { TRIES = 8 };
-    for (int t = 0; t < TRIES; t++) {
-        double begin = omp_get_wtime();
-#pragma omp parallel for simd schedule(static)
-        for (size_t i = 0; i < n; i++) b[i] = a[i];
-        double rate = 2.0 * sizeof(float) * (double)n / (omp_get_wtime() - begin);
-        if (rate > out->bytes) out->bytes = rate;
-    }
 }
 
 static dfm_status cpu_roof(dev *d, dev_roof *out, dfm_err *err)
 {
     (void)d;
-    enum { N = 1 << 25 };                    /* 128 MiB each: out of any cache */
-    float *a = calloc(N, sizeof *a), *b = calloc(N, sizeof *b);
-    *out = (dev_roof){0};
-    dfm_status st = a && b ? DFM_OK : dfm_fail(err, DFM_NO_MEMORY, "no memory for a measurement");
-    if (st == DFM_OK) {
-        roof_bytes(a, b, N, out);
-        st = roof_flops(a, a + N / 2, b, out, err);
-    }
-    free(a);
-    free(b);
-    return st;
+    return dev_cpu_roof(out, err);
 }
 
 static dev_counts cpu_counts(const dev *d) { return ((const cpu *)d)->counts; }

@@ -14,16 +14,20 @@
 
 typedef struct dev_ops dev_ops;
 
-/* Times of the steps of a run, for `dfm-rt bench`: the device calls `step` after each. */
+/* Times of the steps of a run, for `dfm-rt bench`: the device calls `step` after each, with the
+ * counters of the open loops. */
 typedef struct dev_profile {
-    void (*step)(void *user, uint32_t index, double begin, double end);      /* seconds */
+    void (*step)(void *user, uint32_t index, const int64_t *iter, double begin, double end);
     void *user;
 } dev_profile;
 
 /* What the hardware can do, measured: the roofs that kernels are compared with. */
+enum { DEV_ROOF_SIZES = 6 };
 typedef struct dev_roof {
-    double flops;                            /* per second, f32, in a large matrix product */
-    double bytes;                            /* per second, copying (read + written), out of cache */
+    double flops;                            /* per second, f32, in matrix products: best of several
+                                                sizes and layouts; 0: unknown */
+    uint64_t size[DEV_ROOF_SIZES];           /* bytes read and written by a copy, growing */
+    double bytes[DEV_ROOF_SIZES];            /* per second, of a copy of that size, repeated */
 } dev_roof;
 
 typedef struct dev {                         /* each device extends this */
@@ -91,7 +95,8 @@ struct dev_ops {
     void (*copy)(dev *d, void *to, const void *from, uint64_t bytes);
     void (*clear)(dev *d, void *device, uint64_t bytes);
     dev_counts (*counts)(const dev *d);      /* since open */
-    dfm_status (*roof)(dev *d, dev_roof *out, dfm_err *err); /* takes about a second */
+    /* Measure for about a second and raise in *roof (zero at first) what proves to be higher. */
+    dfm_status (*roof)(dev *d, dev_roof *roof, dfm_err *err);
 };
 
 /* Call first in main: may start the program again, with settings that libraries read at their

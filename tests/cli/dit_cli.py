@@ -124,9 +124,60 @@ class Dit(unittest.TestCase):
             self.assertLess(abs(losses[level] - first), 1e-5 * first, level)
             self.assertEqual(weights[level], weights["x86-64-v2"], level)
 
-    def bench(self, *words):
-        return subprocess.run([DFM_RT, "bench", "dit.plan", *words], cwd=self.folder,
+    def bench(self, *words, told=""):
+        return subprocess.run([DFM_RT, "bench", "dit.plan", *words], cwd=self.folder, input=told,
                               capture_output=True, text=True, timeout=250)
+
+    def check_trace(self, events):
+        """Slices of one thread that nest: program, iteration, step; counters for every step."""
+        slices = [e for e in events if e["ph"] == "X"]
+        self.assertTrue(all((e["pid"], e["tid"]) == (1, 1) for e in slices))
+        ns = lambda us: round(1000 * us)
+        open_, depth = [], {"program": 0, "loop": 1, "step": 2}
+        for e in slices:
+            begin, end = ns(e["ts"]), ns(e["ts"]) + ns(e["dur"])
+            self.assertTrue(0 <= begin <= end, e)
+            while open_ and open_[-1][1] <= begin and (open_[-1][0], open_[-1][1]) != (begin, end):
+                open_.pop()
+            if open_:
+                self.assertLessEqual(end, open_[-1][1], e)
+                self.assertLess(depth[open_[-1][2]], depth[e["cat"]], e)
+            if e["dur"] > 0:
+                open_.append((begin, end, e["cat"]))
+        self.assertEqual([e["name"] for e in slices if e["cat"] == "program"], ["step.grad", "step.update"])
+        loops = [e["name"] for e in slices if e["cat"] == "loop"]
+        self.assertEqual([n.split()[-1] for n in loops], ["0", "1", "1", "0"])      # forward, backward
+        steps = [e for e in slices if e["cat"] == "step"]
+        for name in ("GFLOP/s", "GB/s"):
+            values = [e["args"]["value"] for e in events if e["ph"] == "C" and e["name"] == name]
+            self.assertEqual(len(values), len(steps))
+            self.assertTrue(max(values) > 0)
+        return steps
+
+    def test_bench_json(self):
+        """The table as JSON: the parts make the whole; --inputs and --weights are taken or refused."""
+        p = self.bench("--count", "1", "--json", "--program", "forward")
+        self.assertEqual(p.returncode, 0, p.stderr)
+        t = json.loads(p.stdout)
+        self.assertEqual((t["program"], t["runs"]), ("forward", 1))
+        self.assertAlmostEqual(sum(s["share"] for s in t["steps"]), 1, delta=1e-6)
+        self.assertAlmostEqual(sum(s["seconds"] for s in t["steps"]), t["seconds_in_steps"], delta=1e-7)
+        self.assertAlmostEqual(sum(s["calls"] * s["flops"] for s in t["steps"]), t["flops"],
+                               delta=1e-6 * t["flops"])
+        self.assertTrue(all(s["bytes"] > 0 for s in t["steps"]))
+        self.assertEqual(self.bench("--weights", "nowhere").returncode, 65)
+        self.assertEqual(self.bench("--inputs", "nowhere").returncode, 65)
+
+    def test_bench_paced(self):
+        """Runs when told; ends with the input; a line that is no number is refused."""
+        p = self.bench("--paced", told="1\n3\n")
+        self.assertEqual(p.returncode, 0, p.stderr)
+        ready, one, three = (json.loads(line) for line in p.stdout.splitlines())
+        self.assertTrue(ready["ready"] and ready["flops"] > 0)
+        self.assertEqual((len(one["seconds"]), len(three["seconds"])), (1, 3))
+        self.assertTrue(min(one["seconds"] + three["seconds"]) > 0)
+        for line in ("x\n", "0\n", "1 2\n", "\n"):
+            self.assertEqual(self.bench("--paced", told=line).returncode, 64, line)
 
     def test_bench(self):
         """One line per kernel; shares add up; the trace has every call; wrong words are refused."""
@@ -137,8 +188,7 @@ class Dit(unittest.TestCase):
         self.assertGreater(len(lines), 20)
         self.assertAlmostEqual(sum(share), 100, delta=0.06 * len(lines))
         events = json.loads((self.folder / "trace.json").read_text())["traceEvents"]
-        self.assertEqual(len(events), sum(calls))
-        self.assertTrue(all(e["dur"] >= 0 and e["ts"] >= 0 for e in events))
+        self.assertEqual(len(self.check_trace(events)), sum(calls))
         self.assertEqual(self.bench("--program", "stepp").returncode, 78)
         self.assertEqual(self.bench("--count", "0").returncode, 64)
 
