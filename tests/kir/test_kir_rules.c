@@ -250,12 +250,33 @@ static void a_chain_needs_two_buffers(void **state)
     dfm_arena_destroy(a);
 }
 
+/* Of the kernel: 2 per row, 3 per lane, 1 per row, 1 per lane; t has 6 elements, of which the 4 rows
+ * load 4. Of the product: 4 x 4 x 8. A loop itself costs nothing. */
+static void costs_count_what_is_done(void **state)
+{
+    dfm_arena *a = dfm_arena_create("test");
+    dfm_err err = {0};
+    kir_module *m = NULL;
+    assert_int_equal(kir_parse(a, dfm_names_create(a), good, strlen(good), &m, &err), DFM_OK);
+    kir_node **node = m->programs.p[0]->nodes.p;
+    kir_cost kernel = kir_node_cost(m, node[0]), loop = kir_node_cost(m, node[1]),
+             copy = kir_node_cost(m, node[1]->loop.body.p[0]), product = kir_node_cost(m, node[2]);
+    assert_int_equal((int)kernel.flops, 4 * (2 + 1) + 32 * (3 + 1));
+    assert_int_equal((int)kernel.bytes, 128 + 16 + 16 + 128 + 64);
+    assert_int_equal((int)product.flops, 2 * 4 * 4 * 8);
+    assert_int_equal((int)product.bytes, 128 + 128 + 64);
+    assert_int_equal((int)copy.bytes, 2 * 32 * 4);
+    assert_int_equal((int)(loop.flops + loop.bytes + copy.flops), 0);
+    dfm_arena_destroy(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_round_trips),
         cmocka_unit_test(each_rule_is_checked),
         cmocka_unit_test(hostile_text),
+        cmocka_unit_test(costs_count_what_is_done),
         cmocka_unit_test(plans_do_not_overlap),
         cmocka_unit_test(a_chain_needs_two_buffers),
     };
