@@ -313,6 +313,7 @@ struct sema_act {
     uint64_t site;                 /* hash of the chain of calls from the model on: E0413 */
     uint64_t stream;               /* hash of section and chain of calls: random streams */
     uint32_t n_calls, n_draws;
+    DFM_VEC(const char *) drawn;   /* variables that were drawn, each once */
     const char *target;            /* variable being assigned, for draws; or NULL */
     bool target_direct;            /* the right-hand side is the draw itself */
     bool returned;

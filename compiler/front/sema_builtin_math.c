@@ -485,17 +485,49 @@ sema_value builtin_scatter_add(builtin_call *c)
 
 /* -- draws ------------------------------------------------------------------------------------- */
 
-static uint64_t stream_of(sema *s)
+/* Is the draw all that its variable gets, for the first time? Such a draw is known by that name. */
+static bool takes_name(sema_act *a)
+{
+    if (!a->target_direct) return false;
+    for (uint32_t i = 0; i < a->drawn.n; i++)
+        if (strcmp(a->drawn.p[i], a->target) == 0) return false;
+    return true;
+}
+
+/* Every draw of a program has a stream of its own. */
+static uint64_t stream_of(sema *s, bool named)
 {
     sema_act *a = s->act;
     const char *name = a->target ? a->target : "";
     uint64_t h = dfm_hash64(name, strlen(name), a->stream);
-    if (a->target_direct) return h;
+    if (named) {
+        dfm_push(s->arena, &a->drawn, name);
+        return h;
+    }
     uint32_t nth = a->n_draws++;
     return dfm_hash64(&nth, sizeof nth, h);
 }
 
-enum { MAX_LOOPS = 4 };            /* counters that key a draw */
+enum { MAX_LOOPS = 4, MAX_TURNS = 4096 };    /* counters that key a draw; see dfm_draw_loop */
+
+/* Counters are joined as outer * 4096 + inner: further turns would repeat the numbers of others. */
+static bool counters_fit(builtin_call *c)
+{
+    sema *s = c->s;
+    int64_t room = (int64_t)1 << 32;
+    for (sema_frame *f = s->frame; f && f->parent; f = f->parent) {
+        int64_t most = f->parent->parent ? MAX_TURNS : room;
+        if (f->loop->value > most) {
+            diag *d = sema_error(s, E0302, c->loc, "`%s` in a repeat of %lld turns inside others",
+                                 c->name, (long long)f->loop->value);
+            diag_help(d, "around a draw, %s repeat has at most %lld turns: its numbers would come "
+                         "again", most == MAX_TURNS ? "an inner" : "the outer", (long long)most);
+            return false;
+        }
+        room /= MAX_TURNS;
+    }
+    return true;
+}
 
 /* The counters of the repeats around, from outside in. Number, or -1 after reporting. */
 static int loop_counters(builtin_call *c, ir_val *out)
@@ -508,6 +540,7 @@ static int loop_counters(builtin_call *c, ir_val *out)
                    MAX_LOOPS);
         return -1;
     }
+    if (!counters_fit(c)) return -1;
     k = n;
     for (sema_frame *f = s->frame; f && f->parent; f = f->parent)
         out[--k] = sema_use(s, (sema_value){.kind = SV_TENSOR, .u.t = {f->iter, f}});
@@ -542,9 +575,10 @@ sema_value builtin_draw(builtin_call *c)
     ir_type type = sema_ir_type(s, &t, shape->loc);
     if (!type.i) return sema_poison();
     if (s->m->batch.i && ir_dim_at(s->m, type, s->m->batch) >= 0) at.sample = s->m->batch;
-    at.stream = stream_of(s);
+    bool named = takes_name(s->act);
+    at.stream = stream_of(s, named);
     bool section = s->act->node && !s->act->caller && !s->frame->parent;
-    if (s->act->target_direct && section)
+    if (named && section)
         at.name = dfm_intern(s->cx->names, s->act->target);
     ir_val loops[MAX_LOOPS];
     int n_loops = loop_counters(c, loops);

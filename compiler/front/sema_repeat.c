@@ -32,6 +32,7 @@ typedef struct loop {
     carry c[MAX_CARRIES];
     uint32_t n;
     sema_frame *frame;
+    uint32_t calls, draws, drawn;            /* of the activation, before the body */
 } loop;
 
 /* -- what is written --------------------------------------------------------------------------- */
@@ -143,7 +144,9 @@ static bool evaluate(loop *l)
     sema_act *a = s->act;
     const char *path = a->path;
     sema_scope *scope = dfm_new(s->arena, sema_scope);
-    uint32_t calls = a->n_calls, draws = a->n_draws;
+    a->n_calls = l->calls;                   /* again, if it was evaluated before */
+    a->n_draws = l->draws;
+    a->drawn.n = l->drawn;
     draft_begin(l);
     scope->parent = a->scope;
     a->scope = scope;
@@ -161,8 +164,6 @@ static bool evaluate(loop *l)
     }
     a->scope = scope->parent;
     a->path = path;
-    a->n_calls = calls;
-    a->n_draws = draws;
     return ok;
 }
 
@@ -359,6 +360,9 @@ bool sema_repeat(sema *s, const ast_node *repeat)
     loop *l = dfm_new(s->arena, loop);
     l->s = s;
     l->node = repeat;
+    l->calls = s->act->n_calls;
+    l->draws = s->act->n_draws;
+    l->drawn = s->act->drawn.n;
     if (read_header(l) && read_carries(l) && run(l)) emit_scan(l);
     else poison_carries(l);
     return true;

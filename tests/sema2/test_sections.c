@@ -364,6 +364,42 @@ static void weights_names_and_shapes(void **state)
     h_done(h);
 }
 
+/* -- draws ------------------------------------------------------------------------------------ */
+
+/* Whatever the variables are called and wherever the draws stand, no two have the same stream. A
+ * body whose carry changes its type is evaluated twice, and the draws behind it are still others. */
+static void every_draw_is_its_own(void **state)
+{
+    char text[2000];
+    snprintf(text, sizeof text, "%s%s", MODEL,
+             "block noisy(x: f32[B, D]) -> f32[B, D] {\n  e = normal([B, D])\n  x = x + e\n"
+             "  e = normal([B, D])\n  return x + e\n}\n"
+             "sampler s(steps: const = 2) for m -> f32[B, D] {\n"
+             "  x = normal([B, D])\n  y = 1 * x\n  x = normal([B, D])\n  x = noisy(x) + y\n"
+             "  x = bf16(x)\n"
+             "  repeat step[i: steps] with x {\n    z = normal([B, D])\n    x = f32(x) + z\n"
+             "    z = normal([B, D])\n    x = x + z\n    x = x + normal([B, D])\n    x = noisy(x)\n"
+             "  }\n"
+             "  x = x + normal([B, D])\n  return noisy(x) - normal([B, D]) + normal([B, D])\n}\n");
+    h_ctx *h = h_compile(text, NULL);
+    uint64_t seen[32];
+    uint32_t n = 0;
+    if (!h->m) h_print(h);
+    assert_non_null(h->m);
+    for (uint32_t k = 1; k < h->m->graphs.n; k++) {
+        const ir_graph *g = h->m->graphs.p[k];
+        if (strstr(dfm_name_str(h->m->names, g->name), "init")) continue;
+        for (uint32_t i = 1; i < g->ops.n; i++) {
+            if (g->ops.p[i].kind != IR_RANDOM) continue;
+            for (uint32_t j = 0; j < n; j++)
+                assert_int_not_equal(seen[j], g->ops.p[i].at->random.stream);
+            seen[n++] = g->ops.p[i].at->random.stream;
+        }
+    }
+    assert_int_equal(n, 2 + 2 + 3 + 2 + 1 + 2 + 2);
+    h_done(h);
+}
+
 /* -- reports ---------------------------------------------------------------------------------- */
 
 static void train_reports(void **state)
@@ -399,6 +435,9 @@ static void section_reports(void **state)
 {
     static const struct { const char *section, *code, *part;
     } table[] = {
+        {"sampler s() for m -> f32[B, D] {\n  x = normal([B, D])\n  repeat a[i: 3] with x {\n"
+         "    repeat b[j: 5000] with x { x = x + normal([B, D]) }\n  }\n  return x\n}", "E0302",
+         "5000 turns"},
         {"sampler s(g: f32) for m -> f32[B, E] { return m(normal([B, D])) * g }", "E0614",
          "`g` has no dim"},
         {"sampler s(g: f32[D]) for m -> f32[B, E] { return m(normal([B, D]) * g) }", "E0614",
@@ -481,7 +520,8 @@ int main(void)
         cmocka_unit_test(each_change_sees_the_length),
         cmocka_unit_test(sampler_repeats),
         cmocka_unit_test(draws_in_repeats_differ), cmocka_unit_test(precision_keeps),
-        cmocka_unit_test(weights_names_and_shapes), cmocka_unit_test(train_reports),
+        cmocka_unit_test(weights_names_and_shapes), cmocka_unit_test(every_draw_is_its_own),
+        cmocka_unit_test(train_reports),
         cmocka_unit_test(section_reports), cmocka_unit_test(lines_that_match_nothing_warn),
         cmocka_unit_test(check_keeps_the_chosen_section),
     };
