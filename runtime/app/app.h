@@ -31,11 +31,12 @@ void app_say(const app *x, const char *format, ...) __attribute__((format(printf
 /* A value as indented text that ends with a line end. Ends the process if there is no memory. */
 struct json_t;
 const char *app_json_text(const struct json_t *value, dfm_arena *a);
-/* Weights of --weights: a safetensors file or folder, a run folder, a checkpoint. With `average`
- * the first average of a checkpoint replaces the weights where there is one. *out_labels (may be
- * NULL): how many labels the run has seen; 0 if unknown. */
-dfm_status app_load_weights(app *x, rt *r, const char *path, bool average, uint32_t *out_labels,
-                            dfm_err *err);
+/* Initial weights, drawn by `seed`, and in their place those of `path` (NULL: none): a safetensors
+ * file or folder, a run folder, a checkpoint. What is loaded is not drawn. With `average` the first
+ * average of a checkpoint replaces the weights where there is one. Averages of the program are not
+ * set: rt_reset_averages. *out_labels (may be NULL): how many labels the run has seen; 0: unknown. */
+dfm_status app_start_weights(app *x, rt *r, uint64_t seed, const char *path, bool average,
+                             uint32_t *out_labels, dfm_err *err);
 /* One safetensors file with inputs for a program; close with ckpt_weights_close. */
 dfm_status app_set_inputs(app *x, rt *r, rt_program *p, const ckpt_weights *w, dfm_err *err);
 

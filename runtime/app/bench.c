@@ -247,8 +247,9 @@ static dfm_status run(bench *b, dfm_err *err)
     const char *weights = b->x->o->value[FLAG_WEIGHTS];
     DFM_TRY(run_count(b->x, &b->runs, err));
     DFM_TRY(choose(b, err));
-    if (rt_has_program(b->r, "init")) DFM_TRY(rt_init(b->r, 0, err));
-    if (weights) DFM_TRY(app_load_weights(b->x, b->r, weights, false, NULL, err));
+    if (weights || rt_has_program(b->r, "init"))
+        DFM_TRY(app_start_weights(b->x, b->r, 0, weights, false, NULL, err));
+    rt_reset_averages(b->r);
     prepare_inputs(b);
     DFM_TRY(read_inputs(b, err));
     return b->x->o->value[FLAG_PACED] ? paced(b, err) : measure(b, err);

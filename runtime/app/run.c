@@ -89,9 +89,7 @@ static dfm_status run(app *x, rt *r, dfm_err *err)
     rt_program *p;
     uint64_t seed = (uint64_t)x->cfg.train_seed;
     DFM_TRY(rt_program_get(r, x->o->value[FLAG_PROGRAM], &p, err));
-    DFM_TRY(rt_init(r, seed, err));
-    if (x->o->value[FLAG_WEIGHTS])
-        DFM_TRY(app_load_weights(x, r, x->o->value[FLAG_WEIGHTS], false, NULL, err));
+    DFM_TRY(app_start_weights(x, r, seed, x->o->value[FLAG_WEIGHTS], false, NULL, err));
     DFM_TRY(set_inputs(x, r, p, err));
     rt_call call = {.seed = seed};
     DFM_TRY(rt_run(r, p, &call, err));

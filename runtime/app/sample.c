@@ -334,8 +334,7 @@ static dfm_status sample(sampler *s, dfm_err *err)
     s->count = (uint64_t)x->cfg.sample_count;
     DFM_TRY(find_weights(s, &weights, &folder, err));
     if (x->o->value[FLAG_OUTPUT]) folder = x->o->value[FLAG_OUTPUT];
-    DFM_TRY(rt_init(s->r, 0, err));
-    DFM_TRY(app_load_weights(x, s->r, weights, x->cfg.sample_ema, &s->seen, err));
+    DFM_TRY(app_start_weights(x, s->r, 0, weights, x->cfg.sample_ema, &s->seen, err));
     DFM_TRY(read_inputs(s, err));
     DFM_TRY(open_results(s, err));
     make_labels(s);

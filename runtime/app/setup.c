@@ -68,11 +68,13 @@ static const ckpt_weights *average_of(const ckpt_loaded *l)
     return NULL;
 }
 
-static dfm_status load_parts(app *x, rt *r, const ckpt_loaded *l, bool average, dfm_err *err)
+static dfm_status start_from_parts(app *x, rt *r, uint64_t seed, const ckpt_loaded *l, bool average,
+                                   dfm_err *err)
 {
     const ckpt_weights *model = part_named(l, "model.safetensors"), *mean = average_of(l);
     if (!model)
         return dfm_fail(err, DFM_BAD_DATA, "checkpoint '%s' has no model.safetensors", l->path);
+    DFM_TRY(rt_init_except(r, seed, model, err));
     DFM_TRY(rt_load_state(r, RT_MODEL_STATE, RT_PUBLISHED, model, 0, x->arena, NULL, err));
     average = average && mean;
     if (average)
@@ -80,26 +82,35 @@ static dfm_status load_parts(app *x, rt *r, const ckpt_loaded *l, bool average, 
             rt_load_state(r, RT_MODEL_STATE, RT_PUBLISHED, mean, RT_PARTIAL, x->arena, NULL, err));
     if (l->warning) app_say(x, "warning: %s", l->warning);
     app_say(x, "weights: %s%s", l->path, average ? ", averaged" : "");
-    rt_reset_averages(r);
     return DFM_OK;
 }
 
-dfm_status app_load_weights(app *x, rt *r, const char *path, bool average, uint32_t *out_labels,
-                            dfm_err *err)
+static dfm_status start_from_file(app *x, rt *r, uint64_t seed, const char *path, dfm_err *err)
+{
+    ckpt_weights w;
+    rt_unused unused = {0};
+    uint32_t how = plan_meta_int(rt_plan_of(r), "weights_strict", 0) ? RT_STRICT : 0;
+    DFM_TRY(ckpt_weights_open(x->arena, path, &w, err));
+    dfm_status s = rt_init_except(r, seed, &w, err);
+    if (s == DFM_OK)
+        s = rt_load_state(r, RT_MODEL_STATE, RT_PUBLISHED, &w, how, x->arena, &unused, err);
+    ckpt_weights_close(&w);
+    if (unused.n) app_say(x, "warning: not all of '%s' is used%s", path, unused.text);
+    return s;
+}
+
+dfm_status app_start_weights(app *x, rt *r, uint64_t seed, const char *path, bool average,
+                             uint32_t *out_labels, dfm_err *err)
 {
     if (out_labels) *out_labels = 0;
+    if (!path) return rt_init(r, seed, err);
     const char *ckpt = dfm_path_join(x->arena, path, "ckpt");
     bool is_ckpt = dfm_file_exists(dfm_path_join(x->arena, path, "MANIFEST"));
-    if (!is_ckpt && !dfm_is_folder(ckpt)) {
-        rt_unused unused;
-        DFM_TRY(rt_load_weights(r, path, x->arena, &unused, err));
-        if (unused.n) app_say(x, "warning: not all of '%s' is used%s", path, unused.text);
-        return DFM_OK;
-    }
+    if (!is_ckpt && !dfm_is_folder(ckpt)) return start_from_file(x, r, seed, path, err);
     ckpt_loaded l;
     DFM_TRY(ckpt_load(x->arena, is_ckpt ? path : ckpt, &l, err));
     if (!l.found) return dfm_fail(err, DFM_BAD_DATA, "'%s' holds no checkpoint yet", path);
-    dfm_status s = load_parts(x, r, &l, average, err);
+    dfm_status s = start_from_parts(x, r, seed, &l, average, err);
     if (out_labels) *out_labels = app_state_labels(l.state);
     ckpt_loaded_close(&l);
     return s;

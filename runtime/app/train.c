@@ -17,6 +17,7 @@
 #include "runtime/data/dataset.h"
 #include "runtime/metrics/jsonl.h"
 #include "runtime/metrics/progress.h"
+#include "runtime/metrics/startup.h"
 
 typedef struct trainer {
     app *x;
@@ -31,6 +32,7 @@ typedef struct trainer {
     app_progress_state at;
     double data_seconds;                     /* waited for data, in all */
     bool saved;                              /* the last step is in a checkpoint */
+    met_startup startup;
 } trainer;
 
 /* -- signals ----------------------------------------------------------------------------------- */
@@ -166,7 +168,6 @@ static dfm_status start_state(trainer *t, const char *resume, bool *out_resumed,
         .batch = (uint32_t)plan_meta_int(rt_plan_of(t->r), "batch", 1),
         .threads = rt_device(t->r)->threads,
         .plan_id = dfm_strdup(x->arena, dfm_hash128_hex(rt_plan_of(t->r)->id, id))};
-    DFM_TRY(rt_init(t->r, t->at.seed, err));
     *out_resumed = false;
     if (resume) {
         app_progress_state was;
@@ -176,6 +177,7 @@ static dfm_status start_state(trainer *t, const char *resume, bool *out_resumed,
             was.plan_id = t->at.plan_id;
             was.threads = t->at.threads;
             t->at = was;
+            met_startup_mark(&t->startup, "checkpoint");
             app_say(x, "resuming %s after step %" PRIu64, resume, was.step);
             return DFM_OK;
         }
@@ -183,9 +185,10 @@ static dfm_status start_state(trainer *t, const char *resume, bool *out_resumed,
     }
     const char *weights =
         x->o->value[FLAG_WEIGHTS] ? x->o->value[FLAG_WEIGHTS] : x->cfg.train_weights;
-    if (!*weights) return DFM_OK;
-    DFM_TRY(app_load_weights(x, t->r, weights, false, NULL, err));
-    rt_reset_averages(t->r);
+    DFM_TRY(app_start_weights(x, t->r, t->at.seed, *weights ? weights : NULL, false, NULL, err));
+    met_startup_mark(&t->startup, "weights");
+    if (*weights) rt_reset_averages(t->r);
+    met_startup_mark(&t->startup, "averages");
     return DFM_OK;
 }
 
@@ -321,11 +324,15 @@ static dfm_status run(trainer *t, const char *resume, dfm_err *err)
 {
     app *x = t->x;
     bool resumed;
+    rt_program *update;
     DFM_TRY(rt_program_get(t->r, "step.grad", &t->grad, err));
+    DFM_TRY(rt_program_get(t->r, "step.update", &update, err));
     DFM_TRY(check_rate(t, err));
+    met_startup_mark(&t->startup, "code");
     say_what(t);
     DFM_TRY(start_state(t, resume, &resumed, err));
     DFM_TRY(open_data(t, err));
+    met_startup_mark(&t->startup, "data");
     if (resume) t->folder = run_of_checkpoint(x, resume);
     else
         DFM_TRY(
@@ -335,6 +342,8 @@ static dfm_status run(trainer *t, const char *resume, dfm_err *err)
     DFM_TRY(met_log_open(dfm_path_join(x->arena, t->folder, "log.jsonl"), resumed, t->at.step,
                          &t->log, err));
     app_say(x, "run folder: %s", t->folder);
+    met_startup_mark(&t->startup, "run folder");
+    app_say(x, "first step after %s", met_startup_text(&t->startup, x->arena));
     catch_signals();
     t->progress = met_progress_start(x->log, met_now());
     dfm_status s = loop(t, err);
@@ -365,10 +374,11 @@ static dfm_status configure(app *x, const char **out_resume, dfm_err *err)
 
 dfm_status app_train(app *x, dfm_err *err)
 {
-    trainer t = {.x = x};
+    trainer t = {.x = x, .startup = met_startup_begin(x->arena)};
     const char *resume;
     DFM_TRY(configure(x, &resume, err));
     DFM_TRY(app_open(x, x->cfg.train_accumulate > 1, &t.r, err));
+    met_startup_mark(&t.startup, "plan");
     dfm_status s = run(&t, resume, err);
     met_log_close(t.log);
     data_close(t.data);

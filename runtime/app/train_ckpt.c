@@ -156,7 +156,9 @@ static const ckpt_weights *part_of(const ckpt_loaded *l, const char *file, dfm_e
     return NULL;
 }
 
-static dfm_status load_states(rt *r, const ckpt_loaded *l, dfm_arena *a, dfm_err *err)
+/* The model is state 0: first of all. */
+static dfm_status load_states(rt *r, uint64_t seed, const ckpt_loaded *l, dfm_arena *a,
+                              dfm_err *err)
 {
     const plan *p = rt_plan_of(r);
     for (uint32_t s = 0; s < p->n_states; s++) {
@@ -167,6 +169,7 @@ static dfm_status load_states(rt *r, const ckpt_loaded *l, dfm_arena *a, dfm_err
                                                : average_file(p, s, a);
         const ckpt_weights *w = part_of(l, file, err);
         if (!w) return DFM_BAD_DATA;
+        if (s == RT_MODEL_STATE) DFM_TRY(rt_init_except(r, seed, w, err));
         DFM_TRY(rt_load_state(r, s, optimizer ? RT_STATE_PATH : RT_PUBLISHED, w, 0, a, NULL, err));
     }
     return DFM_OK;
@@ -183,7 +186,7 @@ dfm_status app_ckpt_load(app *x, rt *r, const char *folder, app_progress_state *
     if (!l.found) return DFM_OK;
     if (l.warning) app_say(x, "warning: %s", l.warning);
     dfm_status s = read_state(l.state, l.path, x->arena, out, err);
-    if (s == DFM_OK) s = load_states(r, &l, x->arena, err);
+    if (s == DFM_OK) s = load_states(r, out->seed, &l, x->arena, err);
     if (s == DFM_OK && out->step != l.step)
         s = dfm_fail(err, DFM_BAD_DATA, "'%s' is of step %" PRIu64 " by its name, of %" PRIu64
                      " by its state", l.path, l.step, out->step);

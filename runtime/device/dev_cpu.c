@@ -186,9 +186,9 @@ const dev_ops dev_cpu_ops = {
     .roof = cpu_roof,
     .prepare = cpu_prepare,
     .run = cpu_run,
-    .copy_in = dev_host_copy_in,
-    .copy_out = dev_host_copy_out,
-    .copy = dev_host_copy,
+    .copy_in = dev_cpu_copy,
+    .copy_out = dev_cpu_copy,
+    .copy = dev_cpu_copy,
     .clear = dev_host_clear,
     .counts = cpu_counts,
 };

@@ -25,6 +25,9 @@ typedef struct dev_code { void *handle; int fd; plan_kernel_fn **fn; } dev_code;
 dfm_status dev_code_load(dfm_arena *a, const dev_options *options, dev_code *out, dfm_err *err);
 void dev_code_unload(dev_code *c);
 
+/* -- dev_cpu_copy.c ---------------------------------------------------------------------------- */
+void dev_cpu_copy(dev *d, void *to, const void *from, uint64_t bytes);
+
 /* -- dev_cpu_roof.c ---------------------------------------------------------------------------- */
 dfm_status dev_cpu_roof(dev_roof *out, dfm_err *err);
 

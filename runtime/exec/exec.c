@@ -228,6 +228,7 @@ dfm_status rt_run(rt *r, rt_program *p, const rt_call *call, dfm_err *err)
     for (uint32_t i = 0; i < p->prog->n_scalars; i++)
         p->scalars[i] =
             scalar_value(plan_text(&r->p, r->p.scalars[p->prog->first_scalar + i]), call);
+    r->used = true;
     dfm_status s = r->device->ops->run(r->device, &p->list, &ctx, p->given, err);
     if (s != DFM_OK) dfm_while(err, "running program '%s'", plan_text(&r->p, p->prog->name));
     return s;

@@ -112,6 +112,9 @@ bool rt_has_param(const rt *r, uint32_t state, uint32_t param);
 /* -- exec_train.c ------------------------------------------------------------------------------ */
 /* Run `init`; averages become equal to the weights, other state zero. */
 dfm_status rt_init(rt *r, uint64_t seed, dfm_err *err);
+/* The same before weights are loaded: what `w` has by published names is not made, and the averages
+ * stay zero. Call rt_load_state or what uses it next, then rt_reset_averages. */
+dfm_status rt_init_except(rt *r, uint64_t seed, const ckpt_weights *w, dfm_err *err);
 /* Make averages equal to the weights (after loading weights). */
 void rt_reset_averages(rt *r);
 

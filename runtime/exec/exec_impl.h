@@ -13,6 +13,7 @@ struct rt {
     dev *device;
     char **region;                           /* addresses; NULL: not allocated */
     uint64_t memory;
+    bool used;                               /* something may have been written to state */
     rt_program **programs;                   /* by program; NULL: not bound yet */
 };
 

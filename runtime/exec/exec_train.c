@@ -3,8 +3,10 @@
 
 #include "runtime/exec/exec_impl.h"
 
+/* Fresh memory is zero, and stays untouched until something is written: a page of it costs nothing. */
 static void clear_state(rt *r)
 {
+    if (!r->used) return;
     for (uint32_t i = 0; i < r->p.n_regions; i++) {
         const plan_region *g = &r->p.regions[i];
         if (g->kind == PLAN_REGION_STATE && r->region[i])
@@ -54,6 +56,66 @@ dfm_status rt_init(rt *r, uint64_t seed, dfm_err *err)
     DFM_TRY(rt_run(r, p, &call, err));
     rt_reset_averages(r);
     return DFM_OK;
+}
+
+/* Does operand o write nothing but parameters that are given? last: of the open loops' counters. */
+static bool writes_given(const rt *r, const plan_operand *o, const int64_t last[PLAN_MAX_LOOPS],
+                         const bool *given)
+{
+    if (o->region == UINT32_MAX || !(o->flags & PLAN_WRITE)) return true;
+    const plan_region *g = &r->p.regions[o->region];
+    if (g->kind != PLAN_REGION_STATE || g->state != RT_MODEL_STATE) return false;
+    int64_t begin = (int64_t)o->offset, end = (int64_t)(o->offset + o->span);
+    for (int j = 0; j < PLAN_MAX_LOOPS; j++) {
+        int64_t reach = o->loop_stride[j] * last[j];
+        *(reach < 0 ? &begin : &end) += reach;
+    }
+    int64_t size = (int64_t)dfm_dtype_bytes((dfm_dtype)g->dtype);
+    for (uint32_t i = 0; i < r->p.n_params; i++) {
+        const plan_param *q = &r->p.params[i];
+        bool apart = q->flat != g->flat || (int64_t)(q->offset + q->elems) * size <= begin ||
+                     (int64_t)q->offset * size >= end;
+        if (!apart && !given[i]) return false;
+    }
+    return true;
+}
+
+/* A copy of the bound program `init` in which steps that only make given weights are skipped, as a
+ * draw is that is given from outside. */
+static rt_program *init_of_the_rest(rt *r, const rt_program *p, const bool *given, dfm_arena *a)
+{
+    rt_program *q = dfm_new(a, rt_program);
+    dev_step *steps = dfm_new_n(a, dev_step, p->list.n_steps + 1);
+    int64_t last[PLAN_MAX_LOOPS] = {0};
+    *q = *p;
+    q->given = dfm_new_n(a, bool, p->prog->n_io + 1);
+    q->given[p->prog->n_io] = true;          /* the draw of all steps that are skipped */
+    for (uint32_t i = 0; i < p->list.n_steps; i++) {
+        const plan_step *s = &r->p.steps[p->prog->first_step + i];
+        bool skip = s->kind != PLAN_STEP_LOOP && s->kind != PLAN_STEP_END;
+        if (!skip) last[s->depth] = s->kind == PLAN_STEP_LOOP ? (int64_t)s->value - 1 : 0;
+        for (uint32_t k = 0; k < s->n_operands; k++)
+            skip = skip && writes_given(r, &r->p.operands[s->first_operand + k], last, given);
+        steps[i] = p->list.steps[i];
+        if (skip) steps[i].draw = p->prog->n_io;
+    }
+    q->list.steps = steps;
+    return q;
+}
+
+dfm_status rt_init_except(rt *r, uint64_t seed, const ckpt_weights *w, dfm_err *err)
+{
+    rt_program *p;
+    clear_state(r);
+    DFM_TRY(rt_program_get(r, "init", &p, err));
+    dfm_arena *a = dfm_arena_create("init");
+    bool *given = dfm_new_n(a, bool, r->p.n_params + 1);
+    for (uint32_t i = 0; i < r->p.n_params; i++)
+        given[i] = ckpt_weights_find(w, plan_text(&r->p, r->p.params[i].published)) != NULL;
+    rt_call call = {.seed = seed};
+    dfm_status s = rt_run(r, init_of_the_rest(r, p, given, a), &call, err);
+    dfm_arena_destroy(a);
+    return s;
 }
 
 static double number_or_nan(rt *r, const rt_program *p, const char *name)

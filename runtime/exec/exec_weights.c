@@ -201,6 +201,7 @@ dfm_status rt_load_state(rt *r, uint32_t state, rt_names names, const ckpt_weigh
     m.tensor = dfm_new_n(a, const ckpt_tensor *, r->p.n_params + 1);
     match_params(r, state, names, w, how & RT_PARTIAL, a, &m);
     DFM_TRY(report(&m, w, how & RT_STRICT, a, err));
+    r->used = true;
     for (uint32_t i = 0; i < r->p.n_params; i++) {
         dfm_dtype d = DFM_DT_NONE;
         if (!m.tensor[i]) continue;

@@ -1,5 +1,6 @@
 /* test_exec.c - a hand-made plan on the cpu and null devices, through runtime/exec and dfm_rt.h. */
 #include <math.h>
+#include <sys/mman.h>
 
 #include "runtime/dfm_rt.h"
 #include "runtime/exec/exec.h"
@@ -251,6 +252,45 @@ static void weights_load_by_name(void **state)
     rt_close(r);
 }
 
+/* Only what the file lacks is made: the buffer pos (1, 2, ..) stays zero if it is there; so do w and
+ * u (7, 8, ..), which one loop fills, if both are. State that was used is cleared. */
+static void init_leaves_out_what_is_given(void **state)
+{
+    rt_fixture *f = *state;
+    rt *r = open_toy(f, &cpu, &plain);
+    put all[] = {{"pos", DFM_F32, 1, {4}}, {"net.u", DFM_F32, 1, {4}}, {"layer.w", DFM_F32, 1, {16}}};
+    for (uint32_t k = 0; k < 4; k++) {       /* k of them are there */
+        ckpt_weights w;
+        float v[32];
+        RT_OK(f, ckpt_weights_open(f->arena, write_weights(f, all, k), &w, &f->err));
+        RT_OK(f, rt_init_except(r, 7, &w, &f->err));
+        read_w(r, 0, v);
+        assert_true(v[3] == (k == 3 ? 0.0f : 1.0f) && v[6] == v[3]);
+        for (int i = 0; i < 4; i++) assert_true(v[16 + i] == (k == 3 ? 0.0f : 7.0f + (float)i));
+        for (int i = 0; i < 4; i++) assert_true(v[20 + i] == (k >= 1 ? 0.0f : 1.0f + (float)i));
+        ckpt_weights_close(&w);
+    }
+    float w[32];
+    RT_OK(f, rt_init(r, 7, &f->err));                    /* the program itself is whole */
+    read_w(r, 0, w);
+    assert_true(w[16] == 7.0f && w[20] == 1.0f);
+    rt_close(r);
+}
+
+/* Memory that nothing has used takes no pages, also after `init` has run. */
+static void fresh_state_is_untouched(void **state)
+{
+    rt_fixture *f = *state;
+    rt *r = open_toy(f, &cpu, &plain);
+    RT_OK(f, rt_init(r, 0, &f->err));
+    unsigned char in_core = 0;
+    void *g = rt_state(r, rt_state_find(r, "g"), 0, NULL);
+    assert_non_null(g);
+    assert_int_equal(mincore(g, 1, &in_core), 0);
+    assert_int_equal(in_core & 1, 0);
+    rt_close(r);
+}
+
 /* -- devices ----------------------------------------------------------------------------------- */
 
 static void null_counts(void **state)
@@ -348,7 +388,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RT_TEST(init_fills_weights), RT_TEST(forward_multiplies), RT_TEST(inputs_are_checked),
         RT_TEST(draws_are_replaced), RT_TEST(accumulation_is_the_mean), RT_TEST(training_fits),
-        RT_TEST(nan_stops_the_update), RT_TEST(weights_load_by_name), RT_TEST(null_counts),
+        RT_TEST(nan_stops_the_update), RT_TEST(weights_load_by_name),
+        RT_TEST(init_leaves_out_what_is_given), RT_TEST(fresh_state_is_untouched), RT_TEST(null_counts),
         RT_TEST(unfit_plans_are_refused), RT_TEST(exposed_plans_are_refused),
         RT_TEST(public_interface),
     };
