@@ -122,16 +122,40 @@ static void lower_remark(void *user, dfm_loc loc, const char *text)
     remark(user, "kernelize", loc, text);
 }
 
+enum { MAX_PASSES = 16 };
+
 typedef struct passes {
     driver *d;
     pass_ctx cx;
     dfm_arena *scratch;
+    struct { const char *name; double ms; uint32_t graphs; } spent[MAX_PASSES];
 } passes;
+
+/* Add the time since `began` to what the pass has taken; its graph's verification included. */
+static void spend(passes *ps, const char *name, double began)
+{
+    for (int i = 0; i < MAX_PASSES; i++) {
+        if (ps->spent[i].name && strcmp(ps->spent[i].name, name) != 0) continue;
+        ps->spent[i].name = name;
+        ps->spent[i].ms += now_ms() - began;
+        ps->spent[i].graphs++;
+        return;
+    }
+}
+
+static void print_spent(const passes *ps)
+{
+    if (!driver_flag(ps->d, OPT_TIME)) return;
+    for (int i = 0; i < MAX_PASSES && ps->spent[i].name; i++)
+        fprintf(ps->d->log, "    %-14s %7.1f ms  %u graphs\n", ps->spent[i].name, ps->spent[i].ms,
+                ps->spent[i].graphs);
+}
 
 /* One pass on graph `index`; *index becomes the new graph. */
 static bool run_pass(passes *ps, const char *name, uint32_t *index)
 {
     driver *d = ps->d;
+    double began = now_ms();
     ir_module *m = ps->cx.m;
     const ir_graph *in = m->graphs.p[*index];
     if (dump_asked(d, "before", name)) dump(d, m, in);
@@ -144,6 +168,7 @@ static bool run_pass(passes *ps, const char *name, uint32_t *index)
         dfm_while(&d->err, "verifying '%s' after pass %s", dfm_name_str(m->names, in->name), name);
         return false;
     }
+    spend(ps, name, began);
     *index = out_index;
     return true;
 }
@@ -155,6 +180,7 @@ static bool add_gradients(passes *ps, uint32_t loss)
     ir_module *m = ps->cx.m;
     uint32_t simple = loss, index, n = 1;
     if (!run_pass(ps, "simplify", &simple)) return false;
+    double began = now_ms();
     ir_graph *g = ir_graph_create(m, "grad", &index);
     ad_request rq = {.params = true};
     if (!ad_grad(&ps->cx, m->graphs.p[simple], &rq, g)) return false;
@@ -163,6 +189,7 @@ static bool add_gradients(passes *ps, uint32_t loss)
         dfm_while(&ps->d->err, "verifying the gradient");
         return false;
     }
+    spend(ps, "differentiate", began);
     ir_target *to = dfm_new_n(m->arena, ir_target, m->params.n + 1);
     uint32_t *which = dfm_new_n(m->arena, uint32_t, m->params.n + 1);
     to[0] = IR_TO_OUTPUT;
@@ -207,6 +234,7 @@ bool driver_passes(driver *d, ir_module *m)
         if (ok) ok = run_pass(&ps, "simplify", g);
         done[from] = *g;
     }
+    print_spent(&ps);
     dfm_arena_destroy(ps.scratch);
     return ok;
 }
@@ -346,7 +374,7 @@ static int lower_and_emit(driver *d, ir_module *m, double *since)
 
 static int compile(driver *d)
 {
-    double since = now_ms();
+    double began = now_ms(), since = began;
     ir_module *m = driver_front(d);
     phase(d, "front", &since);
     if (!m || diag_n_errors(d->diag)) return 1;
@@ -374,7 +402,9 @@ static int compile(driver *d)
         return 0;
     }
     if (driver_flag(d, OPT_EMIT) && strchr(d->opt->value[OPT_EMIT], ':')) return 0;
-    return lower_and_emit(d, m, &since);
+    int exit_code = lower_and_emit(d, m, &since);
+    phase(d, "total", &began);
+    return exit_code;
 }
 
 /* Is the stage asked for one that exists? */
