@@ -422,9 +422,11 @@ static bool emit_ok(driver *d)
         return true;
     dfm_fail(&d->err, DFM_USAGE, "unknown stage '%s'", e);
     const char *near = dfm_nearest(e, stages, DFM_LEN(stages));
+    dfm_sb names = dfm_sb_make(d->arena);
+    for (const pass_info *i = pass_table; i->name; i++) dfm_sb_printf(&names, " %s", i->name);
     if (near) dfm_help(&d->err, "did you mean %s?", near);
     else dfm_help(&d->err, "stages: tokens ast graph grad optimized kernel c plan before:PASS "
-                           "after:PASS, with a pass of: simplify inline_calls dce_scan");
+                           "after:PASS, with a pass of:%s", dfm_sb_cstr(&names));
     return false;
 }
 

@@ -224,6 +224,10 @@ static bool reserved_name(const site *s)
                              spelling(s, s->at)));
     if (s->at > 0 && t[-1].kind == TOK_AS)
         diag_help(d, "write it as a string: `as \"%s\"`", t->text);
+    else if (t->kind == TOK_WHERE && t[1].kind == '(')
+        diag_help(d, "`select(c, a, b)` chooses by element");
+    else if (t->kind == TOK_DIM && t[1].kind == '=')
+        diag_help(d, "dims are given by name: `softmax(x, D)`, `sum(x, S, D)`");
     else
         diag_help(d, "call it something else, such as `%s_`", spelling(s, s->at));
     return true;
@@ -244,6 +248,14 @@ static void other(const site *s)
         diag_help(d, "powers are written `^`");
     if (t->kind == '{' && expects(s, "->"))
         diag_help(d, "write the type of the result: `-> [B, D] {`");
+    if (t->kind == TOK_FOR && s->at == s->start)
+        diag_help(d, "`repeat name[i: L] with x { ... }` runs a body L times");
+    bool sum = t->kind == '+' || t->kind == '-' || t->kind == '*' || t->kind == '/';
+    if (sum && t[1].kind == '=' && s->at == s->start + 1)
+        diag_help(d, "write it out: `%s = %s %c ...`", s->t[s->start].text, s->t[s->start].text,
+                  t->kind);
+    if (t->kind == ':' && s->at > 0 && (t[-1].kind == '[' || t[1].kind == ']'))
+        diag_help(d, "`slice(x, D -> E, lo..hi)` cuts a dim, `unstack(x, D)` takes it apart");
     if (t->kind == ':' && expects(s, "'='"))
         diag_help(d, "statements take no types; parameters are declared with `param`");
 }

@@ -24,9 +24,9 @@ typedef struct front_options {
     const char *file;              /* path of the program */
     const char *std_path;          /* folder of the standard library: holds prelude.dfm */
     const char *variant;           /* NULL: the file's own values */
-    const char *train;             /* NULL: the only train section, or none */
-    const char *sampler;           /* NULL: the only sampler, or none */
-    const char *precision;         /* a section's name, or "f32", "bf16"; NULL: the first, or f32 */
+    const char *train;             /* NULL: the variant's, or the file's first, or none */
+    const char *sampler;           /* NULL: likewise */
+    const char *precision;         /* a section's name, or "f32", "bf16"; NULL: likewise, or f32 */
     const char *weights;           /* NULL: the only weights section, or none */
     const char *const *sets;       /* "dim.B=8", "const.EPS=1e-5" */
     uint32_t n_sets;

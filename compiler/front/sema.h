@@ -285,6 +285,8 @@ sema_value sema_name(sema *s, const char *name, dfm_loc loc);
 bool sema_find_fn(sema *s, sema_file *f, const char *name, sema_fn *out);
 /* The file imported `as name` by f, or NULL. */
 sema_file *sema_alias(sema *s, sema_file *f, const char *name);
+/* sema_foreign.c: what says here what this word says in other frameworks, or NULL. */
+const char *sema_foreign(const char *name);
 void sema_unknown_fn(sema *s, sema_file *f, const char *name, dfm_loc loc);      /* E0402 */
 bool sema_is_builtin(const char *name);
 const char *const *sema_builtin_names(void);             /* ends with NULL */

@@ -50,6 +50,10 @@ bool builtin_has_dim(builtin_call *c, ir_val x, const sema_dim *d, dfm_loc loc)
     diag *e = sema_error(s, E0316, loc, "`%s`: the tensor has no dim `%s`", c->name,
                          sema_dim_text(s, d));
     diag_label(e, c->args[0].loc, sema_ir_type_text(s, t));
+    const char *have[IR_MAX_RANK];
+    const ir_type_info *ti = ir_type_of(s->m, t);
+    for (uint32_t i = 0; i < ti->rank; i++) have[i] = ir_dim_str(s->m, ti->dims[i]);
+    if (d->name) sema_suggest(s, e, d->name, have, ti->rank);
     return false;
 }
 

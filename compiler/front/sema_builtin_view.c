@@ -26,6 +26,27 @@ static bool read_mapping(builtin_call *c, uint32_t i, mapping *m)
     return m->n_to > 0 && m->n_from > 0;
 }
 
+typedef ir_val apply_mapping(builtin_call *c, ir_val x, const mapping *m);
+
+/* f(x, A -> B, ...): one after the other. */
+static sema_value each_mapping(builtin_call *c, const char *usage, apply_mapping *one)
+{
+    mapping m;
+    if (!builtin_args(c, 2, 1 + IR_MAX_RANK, NULL, usage)) return sema_poison();
+    ir_val x = builtin_val(c, 0);
+    for (uint32_t i = 1; i < c->n_pos && x.i; i++)
+        x = read_mapping(c, i, &m) ? one(c, x, &m) : (ir_val){0};
+    return builtin_result(c, x);
+}
+
+/* The view of x with these dims, read at coords (one for each dim of x). */
+static ir_val rearranged(builtin_call *c, ir_val x, const ir_dim *dims, uint32_t n, ir_ix *coords)
+{
+    sema *s = c->s;
+    dfm_dtype dt = ir_type_of(s->m, ir_type_at(s->frame->g, x))->dtype;
+    return ir_view_of(sema_at(s, c->loc), x, ir_tensor(s->m, dt, dims, n), coords, NULL, 0, 0);
+}
+
 static bool one_dim(builtin_call *c, int n, dfm_loc loc, const char *side)
 {
     if (n == 1) return true;
@@ -106,19 +127,12 @@ static ir_val split_one(builtin_call *c, ir_val x, const mapping *m)
         }
         coords[i] = at;
     }
-    ir_type t = ir_tensor(s->m, ti.dtype, dims, n);
-    return ir_view_of(sema_at(s, c->loc), x, t, coords, NULL, 0, 0);
+    return rearranged(c, x, dims, n, coords);
 }
 
 sema_value builtin_split(builtin_call *c)
 {
-    mapping m;
-    if (!builtin_args(c, 2, 1 + IR_MAX_RANK, NULL, "split(x, Y -> (Gy, Py), ...)"))
-        return sema_poison();
-    ir_val x = builtin_val(c, 0);
-    for (uint32_t i = 1; i < c->n_pos && x.i; i++)
-        x = read_mapping(c, i, &m) ? split_one(c, x, &m) : (ir_val){0};
-    return builtin_result(c, x);
+    return each_mapping(c, "split(x, Y -> (Gy, Py), ...)", split_one);
 }
 
 /* -- merge ------------------------------------------------------------------------------------- */
@@ -157,19 +171,12 @@ static ir_val merge_one(builtin_call *c, ir_val x, const mapping *m)
         if (!placed) dims[n++] = d->ir;
         placed = true;
     }
-    ir_type t = ir_tensor(s->m, ti.dtype, dims, n);
-    return ir_view_of(sema_at(s, c->loc), x, t, coords, NULL, 0, 0);
+    return rearranged(c, x, dims, n, coords);
 }
 
 sema_value builtin_merge(builtin_call *c)
 {
-    mapping m;
-    if (!builtin_args(c, 2, 1 + IR_MAX_RANK, NULL, "merge(x, (Gy, Gx) -> S, ...)"))
-        return sema_poison();
-    ir_val x = builtin_val(c, 0);
-    for (uint32_t i = 1; i < c->n_pos && x.i; i++)
-        x = read_mapping(c, i, &m) ? merge_one(c, x, &m) : (ir_val){0};
-    return builtin_result(c, x);
+    return each_mapping(c, "merge(x, (Gy, Gx) -> S, ...)", merge_one);
 }
 
 /* -- slice, rename ----------------------------------------------------------------------------- */
@@ -187,13 +194,11 @@ static ir_val shifted(builtin_call *c, ir_val x, const sema_dim *from, const sem
         coords[i] = ir_ix_var(s->m, ti.dims[i]);
         if (here) coords[i] = ir_ix_add(s->m, coords[i], ir_ix_const(s->m, offset));
     }
-    ir_type t = ir_tensor(s->m, ti.dtype, ti.dims, ti.rank);
-    return ir_view_of(sema_at(s, c->loc), x, t, coords, NULL, 0, 0);
+    return rearranged(c, x, ti.dims, ti.rank, coords);
 }
 
-static bool pair_of_dims(builtin_call *c, ir_val x, uint32_t i, mapping *m)
+static bool pair_of_dims(builtin_call *c, ir_val x, const mapping *m)
 {
-    if (!read_mapping(c, i, m)) return false;
     if (!one_dim(c, m->n_from, m->loc, "left") || !one_dim(c, m->n_to, m->loc, "right"))
         return false;
     if (!builtin_has_dim(c, x, m->from[0], m->loc)) return false;
@@ -208,7 +213,7 @@ sema_value builtin_slice(builtin_call *c)
     if (!builtin_args(c, 3, 3, NULL, "slice(x, D -> D2, lo..hi): elements lo to hi - 1"))
         return sema_poison();
     ir_val x = builtin_val(c, 0);
-    if (!x.i || !pair_of_dims(c, x, 1, &m)) return sema_poison();
+    if (!x.i || !read_mapping(c, 1, &m) || !pair_of_dims(c, x, &m)) return sema_poison();
     sema_value r = c->args[2].v;
     if (r.kind != SV_RANGE) {
         sema_error(s, E0407, c->args[2].loc, "the third argument of `slice` is a range `lo..hi`");
@@ -233,24 +238,21 @@ sema_value builtin_slice(builtin_call *c)
     return builtin_result(c, shifted(c, x, from, to, lo));
 }
 
-sema_value builtin_rename(builtin_call *c)
+static ir_val rename_one(builtin_call *c, ir_val x, const mapping *m)
 {
     sema *s = c->s;
-    mapping m;
-    if (!builtin_args(c, 2, 1 + IR_MAX_RANK, NULL, "rename(x, F -> D, ...)")) return sema_poison();
-    ir_val x = builtin_val(c, 0);
-    for (uint32_t i = 1; i < c->n_pos && x.i; i++) {
-        if (!pair_of_dims(c, x, i, &m)) return sema_poison();
-        if (!sema_dim_equal(s, m.from[0], m.to[0])) {
-            diag *d = sema_error(s, E0315, m.loc, "`rename` keeps the extent");
-            diag_note(d, "%s = %lld, %s = %lld", sema_dim_text(s, m.from[0]),
-                      (long long)m.from[0]->value, sema_dim_text(s, m.to[0]),
-                      (long long)m.to[0]->value);
-            return sema_poison();
-        }
-        x = shifted(c, x, m.from[0], m.to[0], 0);
-    }
-    return builtin_result(c, x);
+    if (!pair_of_dims(c, x, m)) return (ir_val){0};
+    const sema_dim *from = m->from[0], *to = m->to[0];
+    if (sema_dim_equal(s, from, to)) return shifted(c, x, from, to, 0);
+    diag *d = sema_error(s, E0315, m->loc, "`rename` keeps the extent");
+    diag_note(d, "%s = %lld, %s = %lld", sema_dim_text(s, from), (long long)from->value,
+              sema_dim_text(s, to), (long long)to->value);
+    return (ir_val){0};
+}
+
+sema_value builtin_rename(builtin_call *c)
+{
+    return each_mapping(c, "rename(x, F -> D, ...)", rename_one);
 }
 
 /* -- unstack, stack, concat -------------------------------------------------------------------- */

@@ -258,6 +258,7 @@ static sema_value field(sema *s, const ast_node *e)
         }
     diag *d = sema_error(s, E0408, at, "%s has no field `%s`", sema_value_text(s, v), name);
     if (v.kind == SV_ARROW) diag_help(d, "the fields of a dim -> dim are `src` and `dst`");
+    if (v.kind == SV_TENSOR && sema_foreign(name)) diag_help(d, "%s", sema_foreign(name));
     sema_suggest(s, d, name, names, n);
     return sema_poison();
 }

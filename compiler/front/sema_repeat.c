@@ -93,7 +93,11 @@ static bool read_carries(loop *l)
     for (uint32_t i = 0; i < ast_n(l->node->b); i++) {
         const ast_node *n = ast_at(l->node->b, i);
         sema_value v;
-        if (!n->text || l->n == MAX_CARRIES) continue;
+        if (!n->text) continue;
+        if (l->n == MAX_CARRIES) {
+            sema_error(s, E0416, n->loc, "a repeat carries at most %d values", MAX_CARRIES);
+            return false;
+        }
         carry c = {.name = n->text, .loc = n->loc};
         v = sema_name(s, n->text, n->loc);
         ir_val x = carry_val(s, v, n->loc);

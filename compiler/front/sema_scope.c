@@ -138,6 +138,10 @@ void sema_unknown_fn(sema *s, sema_file *f, const char *name, dfm_loc loc)
         diag_help(d, "`%s` is a value; elements are taken with `%s[...]`", name, name);
         return;
     }
+    if (sema_foreign(name)) {
+        diag_help(d, "%s", sema_foreign(name));
+        return;
+    }
     name_list names = {0};
     file_fn_names(s, f, &names, 0);
     if (s->prelude) file_fn_names(s, s->prelude, &names, 0);

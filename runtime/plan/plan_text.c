@@ -16,7 +16,7 @@ const char *plan_step_name(uint32_t kind)
 
 static void human_count(double x, char out[32])
 {
-    static const char *const unit[] = {"", " k", " M", " G", " T", " P", " E"};
+    static const char *const unit[] = {" ", " k", " M", " G", " T", " P", " E"};
     size_t u = 0;
     while (x >= 1000 && u + 1 < DFM_LEN(unit)) { x /= 1000; u++; }
     snprintf(out, 32, u ? "%.2f%s" : "%.0f%s", x, unit[u]);

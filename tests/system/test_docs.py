@@ -28,6 +28,21 @@ def generated_pages_are_current(kit):
 
 
 @case
+def tour_shows_what_is_printed(kit):
+    """Every line of G in the tour is a line of that stage."""
+    text = (kit.source / "docs/tour.md").read_text()
+    program = re.search(r"```dfm plan\n(.*?)```", text, re.S).group(1)
+    kit.write("tour.dfm", program)
+    for stage in ("graph", "grad"):
+        section = re.search(r"\n## `--emit=%s`(.*?)\n## " % stage, text, re.S).group(1)
+        shown = [line.strip() for line in section.splitlines() if line.startswith("    ")]
+        printed = {line.strip() for line in kit.dfmc("tour.dfm", "--emit=" + stage).out.splitlines()}
+        check(len(shown) > 4, "%s: %d lines", stage, len(shown))
+        for line in shown:
+            check(line in printed, "--emit=%s does not print\n%s", stage, line)
+
+
+@case
 def help_of_dfmc_lists_every_flag(kit):
     flags = flags_of((kit.source / "compiler/options.def").read_text(), "OPT", 0)
     check(len(flags) > 15, "the table has %d flags", len(flags))
