@@ -8,7 +8,11 @@
 extern const char cg_text_prelude[], cg_text_attn_fwd[], cg_text_attn_bwd[], cg_text_attn_tile[],
     cg_text_philox[];
 
-/* -- cpu_emit.c: one kernel as a C function `symbol`(const kctx *, void *const *) -------------- */
+/* -- cpu_emit.c ----------------------------------------------------------------------------- */
+/* One kernel as two C functions: `symbol`(const kctx *, void *const *p) does all of it, on all
+ * threads; `symbol`_blocks(const kctx *, void *const *p, int64_t first, int64_t last) does blocks
+ * of rows first .. last - 1 of kir_blocks on the calling thread. Blocks are independent of each
+ * other; block b is rows (b % parts) * k->block .. of kept row b / parts. */
 void cpu_emit_kernel(dfm_sb *out, const kir_module *m, const kir_kernel *k, const char *symbol);
 
 /* -- cpu_emit_node.c: attention and scatter ------------------------------------------------- */
