@@ -73,7 +73,8 @@ static bool add_affine(emitter *em, access *ac, ir_ix x, int64_t stride)
             return false;                               /* an indirect dim */
     ac->c += c * stride;
     for (uint32_t i = 0; i < n; i++) {
-        int r = cpu_find_dim(k->rows, k->n_rows, dims[i]), l = cpu_find_dim(k->lanes, k->n_lanes, dims[i]);
+        int r = cpu_find_dim(k->rows, k->n_rows, dims[i]);
+        int l = cpu_find_dim(k->lanes, k->n_lanes, dims[i]);
         if (r >= 0) ac->row[r] += coef[i] * stride;
         else if (l >= 0) ac->lane[l] += coef[i] * stride;
         else ac->block += coef[i] * stride;
@@ -147,7 +148,7 @@ static void merge_lanes(emitter *em)
     }
 }
 
-/* -- variation ---------------------------------------------------------------------------------- */
+/* -- variation --------------------------------------------------------------------------------- */
 
 static bool ix_varies(const emitter *em, ir_ix x)
 {
@@ -169,13 +170,14 @@ void cpu_find_variation(emitter *em)
         for (int r = 0; r < 3; r++)
             if (in->ref[r].i && in->ref[r].i < i) v |= em->varies[in->ref[r].i];
         if (in->op == KIR_LOAD || in->op == KIR_STORE)
-            for (uint32_t d = 0; d < k->args.p[in->arg].rank; d++) v |= ix_varies(em, in->coords[d]);
+            for (uint32_t d = 0; d < k->args.p[in->arg].rank; d++)
+                v |= ix_varies(em, in->coords[d]);
         for (uint32_t c = 0; c < in->n_conds; c++) v |= ix_varies(em, in->guard[c].e);
         em->varies[i] = v && em->tile_dim.i && in->op != KIR_ACC;
     }
 }
 
-/* -- addresses ---------------------------------------------------------------------------------- */
+/* -- addresses --------------------------------------------------------------------------------- */
 
 static void opaque_text(emitter *em, uint32_t i, unsigned want_lane)
 {

@@ -10,16 +10,25 @@
  * are arrays on the stack; row parts of addresses are pointers computed once per tile.
  */
 #include "codegen/cpu/cpu_kernel.h"
+#include <string.h>
 
 enum {
     MIN_PARALLEL_WORK = 16384,
     MOST_TILE = 4,
-    TILE_KEPT = 24 * 1024,               /* bytes of kept lanes of a tile: half a small L1 */
+    LONG_ROW = 1024,                     /* lanes: a page */
+    SHORT_TILE = 512,                    /* lanes of all rows of a tile of short rows */
+    EARLY_LOADS = 8,                     /* of a tile: before anything else is computed */
+    NEXT_ROW = 16 * 1024,                /* bytes of a row that are fetched ahead */
+    LINE_FLOATS = 16,
+    BUSY = 10,                           /* operations per stream: the processor fetches alone */
+    DEAR = 20,                           /* operations of an elementary function */
+    LEAST_CHUNK = 64,                    /* lanes between two rounds of prefetching */
+    CHUNK_FLOATS = 4096,                 /* of all streams, on their way at a time */
     TILE_INSTS = 256,                    /* instructions of the passes, all rows of a tile */
     RAGGED_ROWS = 16,                    /* from here on, some rows alone do not matter */
 };
 
-/* -- sections ------------------------------------------------------------------------------------ */
+/* -- sections ---------------------------------------------------------------------------------- */
 
 /* Once for each row of a tile, even if the value is the same. */
 static bool is_per_row(const emitter *em, uint32_t i)
@@ -28,18 +37,38 @@ static bool is_per_row(const emitter *em, uint32_t i)
     return em->varies[i] || op == KIR_ACC || op == KIR_STORE;
 }
 
-/* What is the same for all rows first, then row by row: few values are alive at a time. */
+static bool is_early(const emitter *em, const kir_section *s, uint32_t i)
+{
+    return s->kind == KIR_PASS && em->k->insts.p[i].op == KIR_LOAD && em->varies[i] &&
+           !em->acc[i].opaque && !em->k->insts.p[i].n_conds;
+}
+
+typedef enum order { LOADS, REST, STORES, ALL } order;
+
+/* The instructions of one row that belong to this part of the order. */
+static void row_insts(emitter *em, const kir_section *s, order part)
+{
+    for (uint32_t i = s->first; i < s->first + s->n; i++) {
+        bool store = em->k->insts.p[i].op == KIR_STORE, early = is_early(em, s, i);
+        if (em->tile > 1 && !is_per_row(em, i)) continue;
+        if (store && !em->varies[i] && em->row + 1 < em->tile) continue;
+        if (part == ALL || part == (early ? LOADS : store ? STORES : REST)) cpu_inst_text(em, i, s);
+    }
+}
+
+/* What is the same for all rows first, then row by row: few values are alive at a time. Where they
+ * are not many, all loads come before and all stores after that, which leaves the host compiler
+ * free to weave the rows into each other. */
 static void section_insts(emitter *em, const kir_section *s)
 {
-    for (uint32_t i = s->first; i < s->first + s->n && em->tile > 1; i++)
+    int loads = 0;
+    for (uint32_t i = s->first; i < s->first + s->n && em->tile > 1; i++) {
         if (!is_per_row(em, i)) cpu_inst_text(em, i, s);
-    for (em->row = 0; em->row < em->tile; em->row++)
-        for (uint32_t i = s->first; i < s->first + s->n; i++) {
-            bool again = em->k->insts.p[i].op == KIR_STORE && !em->varies[i];
-            if (em->tile > 1 && !is_per_row(em, i)) continue;
-            if (again && em->row + 1 < em->tile) continue;
-            cpu_inst_text(em, i, s);
-        }
+        loads += is_early(em, s, i);
+    }
+    bool weave = em->tile > 1 && loads && loads * em->tile <= EARLY_LOADS;
+    for (order part = weave ? LOADS : ALL; part <= (weave ? STORES : ALL); part++)
+        for (em->row = 0; em->row < em->tile; em->row++) row_insts(em, s, part);
     em->row = 0;
 }
 
@@ -78,7 +107,91 @@ static bool declare_pass(emitter *em, const kir_section *s, uint32_t i, dfm_sb *
     return simd;
 }
 
-static void lane_section(emitter *em, const kir_section *s)
+/* Elements from one row to the next of an access that is a stream of whole lines; else 0. */
+static int64_t stream_step(const emitter *em, uint32_t i)
+{
+    const kir_inst *in = &em->k->insts.p[i];
+    bool access_op = in->op == KIR_LOAD || in->op == KIR_STORE;
+    if (!access_op || em->level[i] != 2 || !em->varies[i]) return 0;
+    const access *ac = &em->acc[i];
+    int r = cpu_find_dim(em->k->rows, em->k->n_rows, em->tile_dim);
+    bool lines = !ac->opaque && em->n_groups == 1 && ac->lane[em->group_last[0]] == 1;
+    return lines && r >= 0 && ac->row[r] >= LINE_FLOATS ? ac->row[r] : 0;
+}
+
+static bool same_stream(const emitter *em, uint32_t i, uint32_t j)
+{
+    const kir_arg *a = &em->k->args.p[em->k->insts.p[i].arg];
+    const kir_arg *b = &em->k->args.p[em->k->insts.p[j].arg];
+    return a->buf.i == b->buf.i && a->offset == b->offset &&
+           !memcmp(&em->acc[i], &em->acc[j], sizeof em->acc[i]) &&
+           !memcmp(a->loop_stride, b->loop_stride, sizeof a->loop_stride);
+}
+
+static bool is_first_of_stream(const emitter *em, uint32_t i)
+{
+    if (!stream_step(em, i)) return false;
+    for (uint32_t j = 1; j < i; j++)
+        if (stream_step(em, j) && same_stream(em, i, j)) return false;
+    return true;
+}
+
+/* Asks for what comes next of all streams, results too: their lines must be there before a store
+ * can retire. chunk 0: the rows of the next tile. Else the next `chunk` lanes of these rows or,
+ * from the last on, the first ones of the next tile. */
+static void prefetch(emitter *em, int64_t chunk)
+{
+    int64_t lanes = kir_lanes(em->ir, em->k);
+    bool open = false;
+    for (uint32_t i = 1; i < em->k->insts.n; i++) {
+        if (!is_first_of_stream(em, i)) continue;
+        if (!open)
+            LINE("for (int l = 0; l < %" PRId64 "; l += %d) {", chunk ? chunk : lanes, LINE_FLOATS);
+        open = true;
+        for (int u = 0; u < em->tile; u++) {
+            em->row = chunk ? u : u + em->tile;
+            cpu_line_start(em);
+            OUT("    __builtin_prefetch(a%u + (", em->k->insts.p[i].arg);
+            cpu_row_address(em, i);
+            OUT(") + l");
+            if (chunk)
+                OUT(" + (c < %" PRId64 " ? c + %" PRId64 " : %" PRId64 ")", lanes - chunk, chunk,
+                    stream_step(em, i) * em->tile);
+            OUT(");\n");
+        }
+    }
+    em->row = 0;
+    if (open) LINE("}");
+}
+
+/* Is there so much to compute that fetching ahead would only hold it up? */
+static bool is_busy(const emitter *em)
+{
+    int64_t work = 0, streams = 0;
+    for (uint32_t i = 1; i < em->k->insts.n; i++) {
+        const kir_inst *in = &em->k->insts.p[i];
+        streams += is_first_of_stream(em, i);
+        if (em->level[i] != 2) continue;
+        work += in->op == KIR_RANDOM || (in->op == KIR_FN && cpu_fn_is_dear(in->fn)) ? DEAR : 1;
+    }
+    return work > BUSY * streams;
+}
+
+/* Lanes between two rounds of prefetching in the only pass of a kernel; 0: all before it. */
+static int64_t chunk_of(const emitter *em, const kir_section *s)
+{
+    int64_t lanes = em->n_groups == 1 ? em->group_extent[0] : 0;
+    int64_t most = CHUNK_FLOATS / em->tile, n = 0;
+    for (uint32_t i = s->first; i < s->first + s->n; i++) {
+        if (em->k->insts.p[i].op == KIR_REDUCE) return 0;
+        n += is_first_of_stream(em, i);
+    }
+    for (int64_t c = n ? most / n : 0; c >= LEAST_CHUNK; c -= LINE_FLOATS)
+        if (c % LINE_FLOATS == 0 && lanes % c == 0 && lanes > c) return c;
+    return 0;
+}
+
+static void lane_section(emitter *em, const kir_section *s, bool ahead)
 {
     dfm_sb clauses = dfm_sb_make(em->a);
     bool simd = true;
@@ -87,10 +200,18 @@ static void lane_section(emitter *em, const kir_section *s)
         for (em->row = 0; em->row < n; em->row++) simd &= declare_pass(em, s, i, &clauses);
         em->row = 0;
     }
+    int64_t chunk = ahead ? chunk_of(em, s) : 0;
+    if (chunk) {
+        LINE("for (int c = 0; c < %" PRId64 "; c += %" PRId64 ") {", em->group_extent[0], chunk);
+        em->indent++;
+        prefetch(em, chunk);
+    } else if (ahead)
+        prefetch(em, 0);
     for (uint32_t g = 0; g < em->n_groups; g++) {
         bool inner = g + 1 == em->n_groups;
         if (inner && simd) LINE("_Pragma(\"omp simd%s\")", dfm_sb_cstr(&clauses));
-        LINE("for (int l%u = 0; l%u < %" PRId64 "; l%u++) {", g, g, em->group_extent[g], g);
+        if (chunk) LINE("for (int l0 = c; l0 < c + %" PRId64 "; l0++) {", chunk);
+        else LINE("for (int l%u = 0; l%u < %" PRId64 "; l%u++) {", g, g, em->group_extent[g], g);
         em->indent++;
     }
     cpu_line_start(em);
@@ -103,13 +224,13 @@ static void lane_section(emitter *em, const kir_section *s)
     OUT(";\n");
     LINE("(void)lane;");
     section_insts(em, s);
-    for (uint32_t g = 0; g < em->n_groups; g++) {
+    for (uint32_t g = 0; g < em->n_groups + (chunk > 0); g++) {
         em->indent--;
         LINE("}");
     }
 }
 
-/* -- tiles --------------------------------------------------------------------------------------- */
+/* -- tiles ------------------------------------------------------------------------------------- */
 
 static bool is_kept_lane(const emitter *em, uint32_t i)
 {
@@ -127,26 +248,36 @@ static bool is_ragged(const emitter *em, int tile)
     return tile_extent(em) % tile != 0 || em->k->block % tile != 0;
 }
 
-/* Rows of a tile: from shapes and the kernel alone. */
+/* Rows of a tile: from shapes and the kernel alone. Long rows are pages apart, so each row of a
+ * tile is a stream of its own to the processor's prefetchers; short ones give several chains of
+ * sums. Rows between the two, and kernels of several passes, are better off one by one with the
+ * next row on its way (docs/design/0012). */
+static int best_tile(const emitter *em)
+{
+    const kir_kernel *k = em->k;
+    int64_t lanes = kir_lanes(em->ir, k), insts = 0, passes = 0;
+    int tile = MOST_TILE;
+    for (uint32_t s = 0; s < k->sections.n; s++) passes += k->sections.p[s].kind == KIR_PASS;
+    for (uint32_t i = 1; i < k->insts.n; i++) {
+        const kir_inst *in = &k->insts.p[i];
+        insts += em->level[i] == 2;
+        if (in->op == KIR_RANDOM || (in->op == KIR_REDUCE && in->red == IR_RED_ARGMAX)) return 1;
+    }
+    bool is_long = passes == 1 && lanes >= LONG_ROW;
+    while (tile > 1 && ((!is_long && lanes * tile > SHORT_TILE) || insts * tile > TILE_INSTS))
+        tile /= 2;
+    return tile;
+}
+
 static void choose_tile(emitter *em)
 {
     const kir_kernel *k = em->k;
-    int64_t kept = 0, insts = 0;
-    int tile = MOST_TILE;
     for (uint32_t r = k->n_rows; r-- > k->n_keep && !em->tile_dim.i;)
         if (ir_extent(em->ir, k->rows[r]) > 1) em->tile_dim = k->rows[r];
-    for (uint32_t i = 1; i < k->insts.n; i++) {
-        const kir_inst *in = &k->insts.p[i];
-        if (is_kept_lane(em, i)) kept += kir_lanes(em->ir, k) * 4;
-        insts += em->level[i] == 2;
-        if (in->op == KIR_RANDOM || (in->op == KIR_REDUCE && in->red == IR_RED_ARGMAX)) tile = 1;
-    }
-    while (tile > 1 && (kept * tile > TILE_KEPT || insts * tile > TILE_INSTS)) tile /= 2;
-    while (tile > 1 && (tile > k->block || tile > tile_extent(em) ||
-                        (is_ragged(em, tile) && tile_extent(em) < RAGGED_ROWS)))
-        tile /= 2;
-    em->tile = tile;
-    if (tile == 1) em->tile_dim.i = 0;
+    em->tile = best_tile(em);
+    while (em->tile > 1 && (em->tile > k->block || em->tile > tile_extent(em) ||
+                            (is_ragged(em, em->tile) && tile_extent(em) < RAGGED_ROWS)))
+        em->tile /= 2;
     cpu_find_variation(em);
 }
 
@@ -187,11 +318,15 @@ static void split_rows(emitter *em, const char *flat, uint32_t from, uint32_t to
 static void tile_sections(emitter *em, int tile)
 {
     const kir_kernel *k = em->k;
+    bool ahead = em->tile_dim.i && kir_lanes(em->ir, k) * 4 <= NEXT_ROW && !is_busy(em);
     em->tile = tile;
     declare_kept(em);
     for (uint32_t s = 0; s < k->sections.n; s++) {
         const kir_section *sec = &k->sections.p[s];
-        if (sec->kind == KIR_PASS) lane_section(em, sec);
+        if (sec->kind == KIR_PASS) {
+            lane_section(em, sec, ahead);
+            ahead = false;
+        }
         if (sec->kind == KIR_ROW) section_insts(em, sec);
     }
 }
@@ -226,7 +361,7 @@ static void rows(emitter *em)
     em->tile = 1;
 }
 
-/* -- the kernel ---------------------------------------------------------------------------------- */
+/* -- the kernel -------------------------------------------------------------------------------- */
 
 static void blocks(emitter *em, int64_t parts, int64_t rest)
 {
@@ -242,7 +377,7 @@ static void blocks(emitter *em, int64_t parts, int64_t rest)
          k->block, rest, k->block, rest);
     rows(em);
     for (uint32_t s = 0; s < k->sections.n; s++)
-        if (k->sections.p[s].kind == KIR_FLUSH) lane_section(em, &k->sections.p[s]);
+        if (k->sections.p[s].kind == KIR_FLUSH) lane_section(em, &k->sections.p[s], false);
     em->indent--;
     LINE("}");
 }

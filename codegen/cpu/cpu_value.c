@@ -14,6 +14,16 @@ const char *cpu_value_ctype(dfm_dtype d)
     return d == DFM_F32 ? "float" : "int32_t";
 }
 
+bool cpu_fn_is_dear(ir_fn fn)
+{
+    switch (fn) {
+    case IR_FN_EXP: case IR_FN_EXPM1: case IR_FN_LOG: case IR_FN_LOG1P: case IR_FN_SIN:
+    case IR_FN_COS: case IR_FN_TANH: case IR_FN_ERF: case IR_FN_SIGMOID: case IR_FN_POW:
+        return true;
+    default: return false;
+    }
+}
+
 static void literal(emitter *em, dfm_dtype d, double x)
 {
     if (d != DFM_F32) { OUT("%lld", (long long)x); return; }
@@ -70,8 +80,10 @@ static void ref_text(emitter *em, kir_ref r, const kir_section *here)
     const kir_inst *in = kir_at(em->k, r);
     bool elsewhere = here && (r.i < here->first || r.i >= here->first + here->n);
     if (in->op == KIR_ACC) OUT("acc%u[lane]", r.i);
-    else if (elsewhere && in->keep && in->op != KIR_REDUCE) OUT("%s[lane]", cpu_name(em, "keep", r.i));
-    else OUT("%s", cpu_name(em, "v", r.i));
+    else if (elsewhere && in->keep && in->op != KIR_REDUCE)
+        OUT("%s[lane]", cpu_name(em, "keep", r.i));
+    else
+        OUT("%s", cpu_name(em, "v", r.i));
 }
 
 static void fn_call(emitter *em, const kir_inst *in, const kir_section *here)

@@ -113,6 +113,13 @@ static bool kept_by_columns(const kz_frame *f, const kz_unit *u, ir_dim d)
     return false;
 }
 
+/* Targets may take a few rows of a block at a time: blocks of whole fours, or eights. */
+static int64_t whole_tiles(int64_t block, bool up)
+{
+    int64_t tile = block >= 16 ? 8 : 4;
+    return block < tile ? block : (block + (up ? tile - 1 : 0)) / tile * tile;
+}
+
 static void set_space(kz_kernel *b, const kz_unit *u)
 {
     kz *z = b->z;
@@ -143,6 +150,7 @@ static void set_space(kz_kernel *b, const kz_unit *u)
         k->block = (rest + blocks - 1) / blocks;
         if (k->block < COLUMN_ROWS) k->block = COLUMN_ROWS;
     }
+    k->block = whole_tiles(k->block, columns);
     if (k->block > rest) k->block = rest;
     if (k->block < 1) k->block = 1;
     if (columns)
