@@ -18,6 +18,8 @@ typedef struct cg_options {
     bool keep_source;                        /* fill out_source (--emit=c) */
     bool source_only;                        /* emit source, compile nothing */
     bool quick;                              /* code that compiles fast rather than runs fast */
+    const char *prefix;                      /* of the symbols; NULL: none */
+    bool texts_only;                         /* fill out->texts, compile nothing */
 } cg_options;
 
 /* One piece of code: the nodes that share it, and how it is called. */
@@ -35,6 +37,8 @@ typedef struct cg_object {
     DFM_VEC(cg_unit) units;
     const uint32_t *unit_of;                 /* by position of cg_each_node: unit, or UINT32_MAX */
     const char *source;                      /* if asked for */
+    const char *const *texts;                /* texts_only: the translation units */
+    uint32_t n_texts;
     uint32_t n_compiled, n_cached;           /* translation units */
     const char *note;                        /* for the user: what could not be used; or NULL */
 } cg_object;

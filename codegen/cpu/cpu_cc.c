@@ -137,7 +137,7 @@ static void set_flags(work *w, const char *arch)
         "-ffp-contract=off", "-fwrapv", "-fno-strict-aliasing", "-fno-ident", "-fno-stack-protector",
         "-frandom-seed=dfm", "-fvisibility=default", "-w"};
     for (size_t i = 0; i < DFM_LEN(common); i++) w->flags[w->n_flags++] = common[i];
-    w->flags[w->n_flags++] = w->opt->quick ? "-O1" : "-O3";
+    w->flags[w->n_flags++] = w->opt->quick ? "-O0" : "-O3";
     w->flags[w->n_flags++] = dfm_fmt(w->a, "-march=%s", arch);
     if (!strcmp(arch, "x86-64-v4")) w->flags[w->n_flags++] = "-mprefer-vector-width=512";
 }

@@ -21,6 +21,7 @@ typedef struct text_unit {
 typedef struct build {
     const kir_module *m;
     dfm_arena *a;
+    const char *prefix;
     cg_object *out;
     DFM_VEC(text_unit) texts;                /* by unit */
     DFM_VEC(uint32_t) unit_of;
@@ -68,7 +69,7 @@ static void visit(void *user, kir_node *n)
     uint32_t u = b->texts.n, n_args = 0;
     kir_each_arg(n, count_arg, &n_args);
     dfm_push(b->a, &b->texts, ((text_unit){dfm_sb_cstr(&text), hash}));
-    dfm_push(b->a, &b->out->units, ((cg_unit){n, dfm_fmt(b->a, "k%u", u), n_args}));
+    dfm_push(b->a, &b->out->units, ((cg_unit){n, dfm_fmt(b->a, "%sk%u", b->prefix, u), n_args}));
     dfm_push(b->a, &b->unit_of, u);
 }
 
@@ -141,7 +142,7 @@ static void set_features(build *b, const char *level)
 static dfm_status cpu_build(const kir_module *m, const cg_options *opt, dfm_arena *a,
                             cg_object *out, dfm_err *err)
 {
-    build b = {.m = m, .a = a, .out = out};
+    build b = {.m = m, .a = a, .prefix = opt->prefix ? opt->prefix : "", .out = out};
     strings texts = {0};
     cg_each_node(m, visit, &b);
     split_units(&b, &texts);
@@ -159,7 +160,9 @@ static dfm_status cpu_build(const kir_module *m, const cg_options *opt, dfm_aren
             put_named(&all, b.texts.p[u].body, out->units.p[u].symbol);
         out->source = dfm_sb_cstr(&all);
     }
-    if (opt->source_only || texts.n == 0) return DFM_OK;
+    out->texts = texts.p;
+    out->n_texts = texts.n;
+    if (opt->source_only || opt->texts_only || texts.n == 0) return DFM_OK;
     return cpu_compile(texts.p, texts.n, opt, a, out, err);
 }
 

@@ -193,37 +193,64 @@ static void first_report(driver *d, check_outcome *out)
     fail(out, "front", "no module and no report");
 }
 
-static void levels(ir_module *m, const check_options *o, bool bf16, check_outcome *out)
+check_options check_options_of(uint64_t seed, bool interpreted)
 {
-    levels_report report;
-    levels_options lo = {.seed = o->seed,
-                         .compiled = o->compiled,
-                         .quick = o->seed % 8 != 0,
-                         .floor = bf16 ? 0.03 : 2e-5,
-                         .spread = bf16 ? 6 : 10,
-                         .quiet = bf16 ? 0.1 : 0.03,
-                         .agree = bf16 ? 0.02 : 0};
-    bool ok = levels_check(m, &lo, &report);
-    out->worst_k = report.worst_k;
-    out->worst_code = report.worst_code;
-    out->n_kernels = report.n_kernels;
-    out->n_nodes = report.n_nodes;
-    if (ok) return;
-    char stage[24];
-    snprintf(stage, sizeof stage, "%.*s", (int)strcspn(report.text, ":"), report.text);
-    fail(out, stage, "%s", report.text);
+    static const char *const archs[] = {NULL, "x86-64-v3", NULL, "x86-64-v2"};
+    uint64_t group = seed / CHECK_BATCH;
+    bool real = group % (seed < 1024 ? 16 : 64) == 0;
+    return (check_options){.seed = seed,
+                           .compiled = !interpreted,
+                           .differences = seed % 3 == 0,
+                           .quick = !real,
+                           .part = real ? 0 : 1 + (uint32_t)(seed % 2),
+                           .arch = archs[real ? group / (seed < 1024 ? 16 : 64) % 4 : group % 4]};
 }
 
-static void through(driver *d, const check_options *o, gen_traits traits, check_outcome *out)
+struct checked {
+    driver d;
+    options opt;
+    levels_options lo;
+    levels_report report;
+    levels *levels;
+};
+
+static void set_levels_options(checked *c, const check_options *o, bool bf16)
+{
+    c->lo = (levels_options){.seed = o->seed,
+                             .compiled = o->compiled,
+                             .quick = o->quick,
+                             .arch = o->arch,
+                             .part = o->part,
+                             .floor = bf16 ? 0.03 : 2e-5,
+                             .spread = bf16 ? 6 : 10,
+                             .quiet = bf16 ? 0.1 : 0.03,
+                             .agree = bf16 ? 0.02 : 0};
+}
+
+static void take_report(const checked *c, bool ok, check_outcome *out)
+{
+    const levels_report *r = &c->report;
+    out->worst_k = r->worst_k;
+    out->worst_code = r->worst_code;
+    out->n_kernels = r->n_kernels;
+    out->n_nodes = r->n_nodes;
+    if (ok) return;
+    char stage[24];
+    snprintf(stage, sizeof stage, "%.*s", (int)strcspn(r->text, ":"), r->text);
+    fail(out, stage, "%s", r->text);
+}
+
+/* From the file to G with gradients, all passes done; NULL after a failure. */
+static ir_module *graphs(driver *d, const check_options *o, gen_traits traits, check_outcome *out)
 {
     ir_module *m = driver_front(d);
     if (!m) {
         first_report(d, out);
-        return;
+        return NULL;
     }
     if (ir_verify(m, &d->err) != DFM_OK) {
         fail(out, "verify", "%s", d->err.text);
-        return;
+        return NULL;
     }
     tally before[4];
     static const char *const names[] = {"loss", "step.update", "sample", "init"};
@@ -231,29 +258,74 @@ static void through(driver *d, const check_options *o, gen_traits traits, check_
     for (int i = 0; i < 4; i++) cover(&out->seen, &before[i], NULL, false);
     if (!driver_passes(d, m)) {
         fail(out, "passes", "%s", d->err.text);
-        return;
+        return NULL;
     }
     tally loss = count_program(m, d->arena, "loss"), grad = count_program(m, d->arena, "grad");
     cover(&out->seen, &grad, &loss, true);
     if (o->differences && !traits.bf16 && !traits.stops) differences(m, o, d->arena, out);
-    if (out->ok) levels(m, o, traits.bf16, out);
+    return out->ok ? m : NULL;
+}
+
+static gen_traits traits_of_file(const char *path)
+{
+    static char text[1 << 17];
+    FILE *f = fopen(path, "r");
+    size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
+    if (f) fclose(f);
+    text[n] = 0;
+    return gen_traits_of(text);
+}
+
+static checked *make_checked(const char *path)
+{
+    dfm_arena *a = dfm_arena_create("random");
+    checked *c = dfm_new(a, checked);
+    c->opt = (options){.cmd = CMD_COMPILE, .input = path};
+    c->d = (driver){.arena = a, .opt = &c->opt, .out = stdout, .log = stderr};
+    c->d.names = dfm_names_create(a);
+    c->d.diag = diag_create(a);
+    return c;
+}
+
+checked *check_open(const char *path, const check_options *o, const char *prefix,
+                    check_outcome *out)
+{
+    checked *c = make_checked(path);
+    gen_traits traits = traits_of_file(path);
+    *out = (check_outcome){.ok = true};
+    ir_module *m = graphs(&c->d, o, traits, out);
+    set_levels_options(c, o, traits.bf16);
+    if (m) c->levels = levels_begin(m, &c->lo, prefix, &c->report);
+    if (c->levels) return c;
+    if (m) take_report(c, false, out);
+    dfm_arena_destroy(c->d.arena);
+    return NULL;
+}
+
+const char *const *check_texts(const checked *c, uint32_t *out_n)
+{
+    return levels_texts(c->levels, out_n);
+}
+
+void check_close(checked *c, void *handle, check_outcome *out)
+{
+    bool ok = levels_end(c->levels, handle);
+    take_report(c, ok, out);
+    dfm_arena_destroy(c->d.arena);
 }
 
 void check_file(const char *path, const check_options *o, check_outcome *out)
 {
+    checked *c = make_checked(path);
+    gen_traits traits = traits_of_file(path);
     *out = (check_outcome){.ok = true};
-    options opt = {.cmd = CMD_COMPILE, .input = path};
-    driver d = {.arena = dfm_arena_create("random"), .opt = &opt, .out = stdout, .log = stderr};
-    d.names = dfm_names_create(d.arena);
-    d.diag = diag_create(d.arena);
-    char text[65536] = "";
-    FILE *f = fopen(path, "r");
-    if (f) {
-        text[fread(text, 1, sizeof text - 1, f)] = 0;
-        fclose(f);
+    ir_module *m = graphs(&c->d, o, traits, out);
+    set_levels_options(c, o, traits.bf16);
+    if (m) {
+        bool ok = levels_check(m, &c->lo, &c->report);
+        take_report(c, ok, out);
     }
-    through(&d, o, gen_traits_of(text), out);
-    dfm_arena_destroy(d.arena);
+    dfm_arena_destroy(c->d.arena);
 }
 
 /* -- in a process of its own ------------------------------------------------------------------- */

@@ -9,7 +9,16 @@ typedef struct check_options {
     uint64_t seed; /* of inputs, weights and draws */
     bool compiled; /* also compile and run */
     bool differences; /* also check the loss's gradient by differences */
+    bool quick; /* compile for speed of compilation, not with the flags of real plans */
+    const char *arch; /* processor level; NULL: native */
+    uint32_t part; /* of the programs to compile: see levels.h */
 } check_options;
+
+/* What a seed is checked with: 16 seeds in a row share level and flags (one run of the host
+ * compiler serves them all); the first 16 of every 256 (beyond seed
+ * 1,024: of every 1,024) have the flags of real plans. */
+enum { CHECK_BATCH = 16 };
+check_options check_options_of(uint64_t seed, bool interpreted);
 
 /* How often ops and functions occur: in the programs as the front end makes them; and what
  * differentiation adds, after all passes. */
@@ -37,5 +46,20 @@ typedef struct check_job {
 } check_job;
 check_job check_begin(const char *path, const check_options *o, unsigned seconds);
 void check_end(check_job *j, check_outcome *out);
+
+/* The same for several files that share level and flags, compiled together (batch.c). */
+void check_files(const char (*paths)[256], const check_options *o, uint32_t n, check_outcome *out);
+check_job check_begin_all(const char (*paths)[256], const check_options *o, uint32_t n,
+                          unsigned seconds);
+/* False if the process died: then no outcome is known. */
+bool check_end_all(check_job *j, check_outcome *out, uint32_t n);
+
+/* Steps of check_file, for batch.c: through the front end and the passes, lowered and written as C;
+ * then compared. Begin gives NULL, and *out, if something failed on the way. */
+typedef struct checked checked;
+checked *check_open(const char *path, const check_options *o, const char *prefix,
+                    check_outcome *out);
+const char *const *check_texts(const checked *c, uint32_t *out_n);
+void check_close(checked *c, void *handle, check_outcome *out);
 
 #endif

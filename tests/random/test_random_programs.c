@@ -5,8 +5,11 @@
  *   test_random_programs --file F.dfm          one file (with --seed N: the inputs of that seed)
  *   --interpreted   do not compile      --keep-going   do not stop at the fifth failure
  *   --no-shrink     print failures as they are      --jobs N   processes at a time (2)
+ *   --arch LEVEL    of --file; seeds choose by themselves      --save   shrunk failures to regress/
  *
- * Fails if a program fails, or if an op or a function of the tables was never met.
+ * Seeds run in batches of 16 that share one run of the host compiler; a batch in which something
+ * fails is run again one by one. Fails if a program fails, or if an op or a function of the tables
+ * was never met.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -15,89 +18,87 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "tests/random/check.h"
 #include "tests/random/gen.h"
-#include "tests/random/shrink.h"
+#include "tests/random/runner.h"
 
-enum { DEFAULT_SEEDS = 300, MAX_JOBS = 16, MAX_FAILURES = 5, SECONDS = 120 };
+enum { DEFAULT_SEEDS = 300, MAX_JOBS = 16, MAX_FAILURES = 5, SECONDS = 120, BATCH_SECONDS = 900 };
+
+static const char regress[] = DFM_SOURCE_DIR "/tests/random/regress";
 
 typedef struct task {
     check_job job;
-    check_options o;
-    uint64_t seed;
+    uint32_t n;
+    check_options o[CHECK_BATCH];
+    char path[CHECK_BATCH][256];
     bool from_seed, busy;
-    char path[256];
 } task;
 
 typedef struct bench {
     uint64_t lo, hi, seed;
-    const char *file, *folder;
+    const char *file, *folder, *arch;
     uint32_t jobs, n_run, n_failed;
-    bool interpreted, keep_going, shrink, all;
+    bool interpreted, keep_going, shrink, all, save;
     double worst_k, worst_code, worst_diff;
     uint64_t n_kernels;
     check_coverage seen;
     task tasks[MAX_JOBS];
 } bench;
 
-static char *read_text(dfm_arena *a, const char *path)
-{
-    char *text = dfm_alloc(a, 1 << 17);
-    FILE *f = fopen(path, "r");
-    if (!f) return "";
-    text[fread(text, 1, (1 << 17) - 1, f)] = 0;
-    fclose(f);
-    return text;
-}
-
 /* -- outcomes ---------------------------------------------------------------------------------- */
-
-static void report_failure(bench *b, task *t, const check_outcome *out)
-{
-    dfm_arena *a = dfm_arena_create("failure");
-    const char *text = read_text(a, t->path), *shrunk = text;
-    printf("FAILED %s%llu (%s) in %s:\n  %s\n", t->from_seed ? "seed " : "inputs of seed ",
-           (unsigned long long)t->seed, t->path, out->stage, out->text);
-    if (b->shrink) {
-        char path[300];
-        snprintf(path, sizeof path, "%s/shrink-%llu.dfm", b->folder, (unsigned long long)t->seed);
-        check_options o = t->o;
-        o.compiled = o.compiled && !strncmp(out->stage, "code", 4);
-        shrunk = shrink_text(a, text, path, &o, out);
-        unlink(path);
-    }
-    printf("---- program ----\n%s-----------------\n", shrunk);
-    if (t->from_seed)
-        printf("again: test_random_programs --seeds %llu..%llu\n", (unsigned long long)t->seed,
-               (unsigned long long)t->seed);
-    else
-        printf("again: test_random_programs --file %s --seed %llu\n", t->path,
-               (unsigned long long)t->seed);
-    fflush(stdout);
-    dfm_arena_destroy(a);
-}
 
 static void add(uint32_t *to, const uint32_t *x, size_t n)
 {
     for (size_t i = 0; i < n; i++) to[i] += x[i];
 }
 
-static void finish(bench *b, task *t)
+static void count(bench *b, const check_outcome *out)
+{
+    b->n_run++;
+    b->n_kernels += out->n_kernels;
+    if (out->worst_k > b->worst_k) b->worst_k = out->worst_k;
+    if (out->worst_code > b->worst_code) b->worst_code = out->worst_code;
+    if (out->worst_diff > b->worst_diff) b->worst_diff = out->worst_diff;
+    add((uint32_t *)&b->seen, (const uint32_t *)&out->seen, sizeof out->seen / sizeof(uint32_t));
+}
+
+static bool enough(const bench *b) { return b->n_failed >= MAX_FAILURES && !b->keep_going; }
+
+/* Alone, with what the file says of itself. */
+static void run_alone(bench *b, const task *t, uint32_t i)
 {
     check_outcome out;
-    check_end(&t->job, &out);
-    t->busy = false;
-    b->n_run++;
-    b->n_kernels += out.n_kernels;
-    if (out.worst_k > b->worst_k) b->worst_k = out.worst_k;
-    if (out.worst_code > b->worst_code) b->worst_code = out.worst_code;
-    if (out.worst_diff > b->worst_diff) b->worst_diff = out.worst_diff;
-    add((uint32_t *)&b->seen, (const uint32_t *)&out.seen, sizeof out.seen / sizeof(uint32_t));
-    if (!out.ok) {
-        b->n_failed++;
-        report_failure(b, t, &out);
+    file_marks marks = marks_of(t->path[i], &t->o[i]);
+    check_job j = check_begin(t->path[i], &marks.o, SECONDS);
+    check_end(&j, &out);
+    count(b, &out);
+    if (*marks.reason && !out.ok) {
+        printf("%s fails still: %s\n", t->path[i], marks.reason);
+        return;
     }
-    if (t->from_seed) unlink(t->path);
+    if (*marks.reason) {
+        printf("FAILED %s passes: take out its line `# fails`\n", t->path[i]);
+        b->n_failed++;
+    }
+    if (out.ok) return;
+    b->n_failed++;
+    failure_report(&(failure){.path = t->path[i], .o = marks.o, .out = &out,
+                              .from_seed = t->from_seed, .shrink = b->shrink,
+                              .save = b->save ? regress : NULL});
+}
+
+static void finish(bench *b, task *t)
+{
+    static check_outcome out[CHECK_BATCH];
+    bool alive = check_end_all(&t->job, out, t->n);
+    t->busy = false;
+    for (uint32_t i = 0; i < t->n && !enough(b); i++) {
+        if (alive && out[i].ok)
+            count(b, &out[i]);
+        else
+            run_alone(b, t, i);
+    }
+    for (uint32_t i = 0; i < t->n; i++)
+        if (t->from_seed) unlink(t->path[i]);
 }
 
 /* -- tasks ------------------------------------------------------------------------------------- */
@@ -107,100 +108,61 @@ static task *free_task(bench *b, uint32_t *turn)
     task *t = &b->tasks[*turn];
     *turn = (*turn + 1) % b->jobs;
     if (t->busy) finish(b, t);
+    t->n = 0;
     return t;
 }
 
-static void begin(bench *b, task *t, uint64_t seed)
-{
-    t->seed = seed;
-    t->busy = true;
-    t->o = (check_options){.seed = seed, .compiled = !b->interpreted, .differences = seed % 3 == 0};
-    t->job = check_begin(t->path, &t->o, SECONDS);
-}
-
-static void begin_seed(bench *b, task *t, uint64_t seed)
+static void write_seed(bench *b, task *t, uint64_t seed)
 {
     dfm_arena *a = dfm_arena_create("program");
     dfm_sb sb = dfm_sb_make(a);
     gen_traits traits;
     gen_program(a, seed, &sb, &traits);
-    t->from_seed = true;
-    snprintf(t->path, sizeof t->path, "%s/random-%llu.dfm", b->folder, (unsigned long long)seed);
-    FILE *f = fopen(t->path, "w");
+    char *path = t->path[t->n];
+    snprintf(path, sizeof t->path[0], "%s/random-%llu.dfm", b->folder, (unsigned long long)seed);
+    FILE *f = fopen(path, "w");
     if (f) {
         fputs(dfm_sb_cstr(&sb), f);
         fclose(f);
     }
+    t->o[t->n++] = check_options_of(seed, b->interpreted);
     dfm_arena_destroy(a);
-    begin(b, t, seed);
 }
 
-static bool enough(const bench *b) { return b->n_failed >= MAX_FAILURES && !b->keep_going; }
-
-static void run_regress(bench *b, uint32_t *turn)
+static void run_seeds(bench *b, uint32_t *turn)
 {
-    struct dirent **list;
-    const char *folder = DFM_SOURCE_DIR "/tests/random/regress";
-    int n = scandir(folder, &list, NULL, alphasort);
-    for (int i = 0; i < n; i++) {
-        if (dfm_ends_with(list[i]->d_name, ".dfm") && !enough(b)) {
-            task *t = free_task(b, turn);
-            t->from_seed = false;
-            snprintf(t->path, sizeof t->path, "%s/%.100s", folder, list[i]->d_name);
-            begin(b, t, 3 * (uint64_t)i);
-        }
-        free(list[i]);
-    }
-    if (n >= 0) free(list);
-}
-
-static void run_all(bench *b)
-{
-    uint32_t turn = 0;
-    if (b->file) {
-        snprintf(b->tasks[0].path, sizeof b->tasks[0].path, "%s", b->file);
-        begin(b, &b->tasks[0], b->seed);
-    } else {
-        if (b->all) run_regress(b, &turn);
-        for (uint64_t s = b->lo; s <= b->hi && !enough(b); s++)
-            begin_seed(b, free_task(b, &turn), s);
+    for (uint64_t s = b->lo; s <= b->hi && !enough(b);) {
+        task *t = free_task(b, turn);
+        t->from_seed = t->busy = true;
+        do write_seed(b, t, s++);
+        while (s <= b->hi && s % CHECK_BATCH);
+        t->job = check_begin_all((const char(*)[256])t->path, t->o, t->n, BATCH_SECONDS);
     }
     for (uint32_t i = 0; i < b->jobs; i++)
         if (b->tasks[i].busy) finish(b, &b->tasks[i]);
 }
 
-/* -- coverage ---------------------------------------------------------------------------------- */
-
-static void row(const char *name, uint32_t forward, uint32_t backward)
+static void run_file(bench *b, const char *path, uint64_t seed)
 {
-    printf("  %-14s %9u %9u\n", name, forward, backward);
+    task *t = &b->tasks[0];
+    t->from_seed = false;
+    t->o[0] = (check_options){.seed = seed, .compiled = !b->interpreted, .arch = b->arch,
+                              .differences = true};
+    snprintf(t->path[0], sizeof t->path[0], "%s", path);
+    run_alone(b, t, 0);
 }
 
-/* What no program of the language can have in its first graphs. */
-static bool exempt_op(ir_op_kind k)
+static void run_regress(bench *b)
 {
-    return k == IR_ATTEND_BWD; /* made by differentiation: counted there */
-}
-
-static uint32_t print_coverage(const check_coverage *c)
-{
-    uint32_t missing = 0;
-    printf("  %-14s %9s %9s\n", "op", "forward", "gradient");
-    for (int k = IR_NONE + 1; k < IR_OP_COUNT; k++) {
-        row(ir_op_name((ir_op_kind)k), c->op[k], c->op_back[k]);
-        bool met = exempt_op((ir_op_kind)k) ? c->op_back[k] : c->op[k];
-        if (!met) printf("never met: op %s\n", ir_op_name((ir_op_kind)k)), missing++;
+    struct dirent **list;
+    char path[256];
+    int n = scandir(regress, &list, NULL, alphasort);
+    for (int i = 0; i < n; i++) {
+        snprintf(path, sizeof path, "%s/%.100s", regress, list[i]->d_name);
+        if (dfm_ends_with(path, ".dfm") && !enough(b)) run_file(b, path, 3 * (uint64_t)i);
+        free(list[i]);
     }
-    for (int k = IR_FN_NONE + 1; k < IR_FN_COUNT; k++) {
-        row(ir_fn_name((ir_fn)k), c->fn[k], c->fn_back[k]);
-        if (!c->fn[k]) printf("never met: function %s\n", ir_fn_name((ir_fn)k)), missing++;
-    }
-    for (int k = IR_RED_NONE + 1; k < IR_RED_COUNT; k++) {
-        row(ir_reducer_name((ir_reducer)k), c->reducer[k], c->reducer_back[k]);
-        if (!c->reducer[k])
-            printf("never met: reducer %s\n", ir_reducer_name((ir_reducer)k)), missing++;
-    }
-    return missing;
+    if (n >= 0) free(list);
 }
 
 /* -- main -------------------------------------------------------------------------------------- */
@@ -216,10 +178,14 @@ static bool read_args(bench *b, int argc, char **argv)
             b->keep_going = true;
         else if (!strcmp(argv[i], "--no-shrink"))
             b->shrink = false;
+        else if (!strcmp(argv[i], "--save"))
+            b->save = true;
         else if (!strcmp(argv[i], "--file"))
             b->file = x, b->all = false, i++;
         else if (!strcmp(argv[i], "--seed"))
             b->seed = strtoull(x, NULL, 10), i++;
+        else if (!strcmp(argv[i], "--arch"))
+            b->arch = x, i++;
         else if (!strcmp(argv[i], "--jobs"))
             b->jobs = (uint32_t)atoi(x), i++;
         else if (!strcmp(argv[i], "--seeds") && sscanf(x, "%llu..%llu", &lo, &hi) == 2)
@@ -228,6 +194,14 @@ static bool read_args(bench *b, int argc, char **argv)
             return false;
     }
     return b->jobs >= 1 && b->jobs <= MAX_JOBS;
+}
+
+static void run_all(bench *b)
+{
+    uint32_t turn = 0;
+    if (b->all) run_regress(b);
+    if (b->file) run_file(b, b->file, b->seed);
+    else run_seeds(b, &turn);
 }
 
 int main(int argc, char **argv)

@@ -7,7 +7,8 @@ if(TARGET dfm_driver)
   target_link_libraries(random_program PRIVATE dfm_flags dfm_base)
 endif()
 if(TARGET dfm_driver)
-  add_executable(test_random_programs ${here}/test_random_programs.c ${here}/check.c ${here}/shrink.c
+  add_executable(test_random_programs ${here}/test_random_programs.c ${here}/check.c ${here}/batch.c
+    ${here}/shrink.c ${here}/failure.c ${here}/coverage.c
     ${random_gen} ${PROJECT_SOURCE_DIR}/tests/support/levels.c
     ${PROJECT_SOURCE_DIR}/tests/support/code_run.c)
   target_link_libraries(test_random_programs PRIVATE dfm_flags dfm_driver dfm_cpu_gemm dl m)

@@ -12,29 +12,44 @@
 
 dfm_status code_load(code_run *r, const kir_module *m, dfm_arena *a, dfm_err *err)
 {
-    return code_load_as(r, m, false, a, err);
+    return code_load_as(r, m, NULL, false, a, err);
 }
 
-dfm_status code_load_as(code_run *r, const kir_module *m, bool quick, dfm_arena *a, dfm_err *err)
+void *code_open(const void *elf, uint64_t n, dfm_err *err)
 {
-    cg_options o = {.arch = "native", .cc = "cc", .jobs = 2, .quick = quick};
+    char path[] = "/tmp/dfm-test-XXXXXX";
+    int fd = mkstemp(path);
+    bool written = fd >= 0 && write(fd, elf, n) == (ssize_t)n;
+    if (fd >= 0) close(fd);
+    void *handle = written ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
+    if (!written) dfm_fail(err, DFM_CANNOT_WRITE, "cannot write '%s'", path);
+    else if (!handle) dfm_fail(err, DFM_INTERNAL, "%s", dlerror());
+    unlink(path);
+    return handle;
+}
+
+dfm_status code_load_as(code_run *r, const kir_module *m, const char *arch, bool quick,
+                        dfm_arena *a, dfm_err *err)
+{
+    cg_options o = {.arch = arch ? arch : "native", .cc = "cc", .jobs = 2, .quick = quick};
     *r = (code_run){.m = m};
     DFM_TRY(cg_target_find("cpu")->build(m, &o, a, &r->object, err));
     if (!r->object.n_code) return DFM_OK;
-    char path[] = "/tmp/dfm-test-XXXXXX";
-    int fd = mkstemp(path);
-    if (fd < 0 || write(fd, r->object.code, r->object.n_code) != (ssize_t)r->object.n_code)
-        return dfm_fail(err, DFM_CANNOT_WRITE, "cannot write '%s'", path);
-    close(fd);
-    r->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (!r->handle) dfm_fail(err, DFM_INTERNAL, "%s", dlerror());
-    unlink(path);
+    r->handle = code_open(r->object.code, r->object.n_code, err);
     return r->handle ? DFM_OK : DFM_INTERNAL;
+}
+
+dfm_status code_texts(code_run *r, const kir_module *m, const char *prefix, const char *arch,
+                      dfm_arena *a, dfm_err *err)
+{
+    cg_options o = {.arch = arch, .cc = "cc", .prefix = prefix, .texts_only = true};
+    *r = (code_run){.m = m, .shared = true};
+    return cg_target_find("cpu")->build(m, &o, a, &r->object, err);
 }
 
 void code_unload(code_run *r)
 {
-    if (r->handle) dlclose(r->handle);
+    if (r->handle && !r->shared) dlclose(r->handle);
 }
 
 typedef struct walk {

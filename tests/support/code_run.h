@@ -8,13 +8,21 @@ typedef struct code_run {
     const kir_module *m;
     cg_object object;
     void *handle;                            /* of dlopen */
+    bool shared;                             /* the handle is somebody else's */
 } code_run;
 
 /* Compile all nodes of m for the cpu. Fails the way cg_target.build does. */
 dfm_status code_load(code_run *r, const kir_module *m, dfm_arena *a, dfm_err *err);
-/* `quick`: for speed of compilation, not of the code. */
-dfm_status code_load_as(code_run *r, const kir_module *m, bool quick, dfm_arena *a, dfm_err *err);
+/* `quick`: for speed of compilation, not of the code. arch NULL: native. */
+dfm_status code_load_as(code_run *r, const kir_module *m, const char *arch, bool quick,
+                        dfm_arena *a, dfm_err *err);
 void code_unload(code_run *r);
+/* In two steps, for many modules in one shared object: the translation units, with a prefix before
+ * all symbols (r->object.texts); and the object that holds them. */
+dfm_status code_texts(code_run *r, const kir_module *m, const char *prefix, const char *arch,
+                      dfm_arena *a, dfm_err *err);
+/* NULL: err says why. */
+void *code_open(const void *elf, uint64_t n, dfm_err *err);
 /* Execute a program on real memory, like kir_interpret. `replaced` of env is honoured. */
 dfm_status code_execute(code_run *r, const kir_program *p, void *const *base, const kir_env *env,
                         dfm_err *err);

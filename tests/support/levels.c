@@ -18,7 +18,11 @@ typedef struct bench {
     const double **params;                   /* by parameter: stacked values */
     double ***states;                        /* [state][flat]: values */
     DFM_VEC(named) inputs;
+    kir_module *k, shown;                    /* shown: with the programs that are compiled */
+    code_run code;
 } bench;
+
+struct levels { bench b; };
 
 static bool bad(bench *b, const char *format, ...)
 {
@@ -271,32 +275,100 @@ static void count(void *user, kir_node *n)
     r->n_kernels += n->kind == KIR_NODE_KERNEL;
 }
 
-static bool check_all(bench *b)
+/* The limits that the lowering asks for. */
+static const kir_limits *limits(const bench *b)
+{
+    const cg_target *t = cg_target_find("cpu");
+    return t->limits_for ? t->limits_for(b->o->arch ? b->o->arch : "native") : &t->limits;
+}
+
+static bool is_compiled(const bench *b, const char *program)
+{
+    bool gradients = !strcmp(program, "grad") || dfm_starts_with(program, "step.");
+    return b->o->compiled && (b->o->part == 0 || (b->o->part == 1) == gradients);
+}
+
+static void choose_programs(bench *b)
+{
+    b->shown = *b->k;
+    b->shown.programs.p = dfm_new_n(b->a, kir_program *, b->k->programs.n);
+    b->shown.programs.n = 0;
+    for (uint32_t i = 0; i < b->k->programs.n; i++)
+        if (is_compiled(b, b->k->programs.p[i]->name))
+            b->shown.programs.p[b->shown.programs.n++] = b->k->programs.p[i];
+}
+
+static bool lower(bench *b)
 {
     dfm_err err = {0};
-    kir_module *k;
     lower_memory lm;
-    code_run code;
-    if (lower_kernelize(b->m, &cg_target_find("cpu")->limits, b->a, NULL, NULL, &k, &err) != DFM_OK)
+    if (lower_kernelize(b->m, limits(b), b->a, NULL, NULL, &b->k, &err) != DFM_OK)
         return bad(b, "kernelize: %s", err.text);
-    if (kir_verify(k, &err) != DFM_OK) return bad(b, "verify: %s", err.text);
-    if (lower_memplan(k, &lm, &err) != DFM_OK) return bad(b, "memory plan: %s", err.text);
-    cg_each_node(k, count, b->out);
-    if (b->o->compiled && code_load_as(&code, k, b->o->quick, b->a, &err) != DFM_OK)
-        return bad(b, "code: %s", err.text);
+    if (kir_verify(b->k, &err) != DFM_OK) return bad(b, "verify: %s", err.text);
+    if (lower_memplan(b->k, &lm, &err) != DFM_OK) return bad(b, "memory plan: %s", err.text);
+    cg_each_node(b->k, count, b->out);
+    choose_programs(b);
+    return true;
+}
+
+static bool check_programs(bench *b)
+{
     bool ok = true;
     for (uint32_t i = 0; i < b->m->programs.n && ok; i++)
-        ok = check_program(b, k, b->o->compiled ? &code : NULL, i);
-    if (b->o->compiled) code_unload(&code);
+        ok = check_program(b, b->k, is_compiled(b, b->m->programs.p[i].name) ? &b->code : NULL, i);
     return ok;
+}
+
+static levels *make_bench(ir_module *m, const levels_options *o, levels_report *out)
+{
+    dfm_arena *a = dfm_arena_create("levels");
+    levels *l = dfm_new(a, levels);
+    *out = (levels_report){0};
+    l->b = (bench){.m = m, .o = o, .out = out, .a = a};
+    make_states(&l->b);
+    return l;
 }
 
 bool levels_check(ir_module *m, const levels_options *o, levels_report *out)
 {
-    *out = (levels_report){0};
-    bench b = {.m = m, .o = o, .out = out, .a = dfm_arena_create("levels")};
-    make_states(&b);
-    bool ok = check_all(&b);
-    dfm_arena_destroy(b.a);
+    dfm_err err = {0};
+    bench *b = &make_bench(m, o, out)->b;
+    bool ok = lower(b);
+    if (ok && o->compiled) {
+        ok = code_load_as(&b->code, &b->shown, o->arch, o->quick, b->a, &err) == DFM_OK;
+        if (!ok) bad(b, "code: %s", err.text);
+    }
+    ok = ok && check_programs(b);
+    code_unload(&b->code);
+    dfm_arena_destroy(b->a);
+    return ok;
+}
+
+levels *levels_begin(ir_module *m, const levels_options *o, const char *prefix, levels_report *out)
+{
+    dfm_err err = {0};
+    levels *l = make_bench(m, o, out);
+    bool ok = lower(&l->b);
+    if (ok && o->compiled) {
+        ok = code_texts(&l->b.code, &l->b.shown, prefix, o->arch ? o->arch : "native", l->b.a, &err) ==
+             DFM_OK;
+        if (!ok) bad(&l->b, "code: %s", err.text);
+    }
+    if (ok) return l;
+    dfm_arena_destroy(l->b.a);
+    return NULL;
+}
+
+const char *const *levels_texts(const levels *l, uint32_t *out_n)
+{
+    *out_n = l->b.code.object.n_texts;
+    return l->b.code.object.texts;
+}
+
+bool levels_end(levels *l, void *handle)
+{
+    l->b.code.handle = handle;
+    bool ok = check_programs(&l->b);
+    dfm_arena_destroy(l->b.a);
     return ok;
 }

@@ -15,6 +15,9 @@ typedef struct levels_options {
                                                 states, outputs) */
     double agree;                            /* allowed error of code against K's interpreter; 0: any */
     bool quick;                              /* compile for speed of compilation */
+    const char *arch;                        /* processor level; NULL: native */
+    uint32_t part;                           /* code of: 0 every program; 1 of gradients and updates;
+                                                2 of the others. K's interpreter runs all. */
 } levels_options;
 
 typedef struct levels_report {
@@ -28,5 +31,15 @@ typedef struct levels_report {
  * norm of the difference over the norm of the truth, each tensor. The spread is how far the
  * interpreter of G moves when it rounds as f32 does, and in modules with bf16 as bf16 does. */
 bool levels_check(ir_module *m, const levels_options *o, levels_report *out);
+
+/* The same in two steps, so that the code of many modules is compiled at once. `begin` lowers and
+ * writes the translation units, with `prefix` before every symbol; `end` compares, with the code
+ * found in `handle` (of dlopen), and frees. NULL, and out->text, if lowering fails. m, o and out
+ * stay in use in between. */
+typedef struct levels levels;
+levels *levels_begin(ir_module *m, const levels_options *o, const char *prefix,
+                     levels_report *out);
+const char *const *levels_texts(const levels *l, uint32_t *out_n);
+bool levels_end(levels *l, void *handle);
 
 #endif
