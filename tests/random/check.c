@@ -214,13 +214,21 @@ struct checked {
     levels *levels;
 };
 
-static void set_levels_options(checked *c, const check_options *o, bool bf16)
+static void visit(void *user, const kir_module *k, const kir_node *n)
+{
+    check_outcome *out = user;
+    paths_count(k, n, out->seen.path);
+}
+
+static void set_levels_options(checked *c, const check_options *o, bool bf16, check_outcome *out)
 {
     c->lo = (levels_options){.seed = o->seed,
                              .compiled = o->compiled,
                              .quick = o->quick,
                              .arch = o->arch,
                              .part = o->part,
+                             .visit = visit,
+                             .user = out,
                              .floor = bf16 ? 0.03 : 2e-5,
                              .spread = bf16 ? 6 : 10,
                              .quiet = bf16 ? 0.1 : 0.03,
@@ -294,7 +302,7 @@ checked *check_open(const char *path, const check_options *o, const char *prefix
     gen_traits traits = traits_of_file(path);
     *out = (check_outcome){.ok = true};
     ir_module *m = graphs(&c->d, o, traits, out);
-    set_levels_options(c, o, traits.bf16);
+    set_levels_options(c, o, traits.bf16, out);
     if (m) c->levels = levels_begin(m, &c->lo, prefix, &c->report);
     if (c->levels) return c;
     if (m) take_report(c, false, out);
@@ -320,7 +328,7 @@ void check_file(const char *path, const check_options *o, check_outcome *out)
     gen_traits traits = traits_of_file(path);
     *out = (check_outcome){.ok = true};
     ir_module *m = graphs(&c->d, o, traits, out);
-    set_levels_options(c, o, traits.bf16);
+    set_levels_options(c, o, traits.bf16, out);
     if (m) {
         bool ok = levels_check(m, &c->lo, &c->report);
         take_report(c, ok, out);

@@ -4,6 +4,7 @@
 #define DFM_TESTS_RANDOM_CHECK_H
 
 #include "compiler/ir/ir.h"
+#include "tests/random/paths.h"
 
 typedef struct check_options {
     uint64_t seed; /* of inputs, weights and draws */
@@ -25,6 +26,7 @@ check_options check_options_of(uint64_t seed, bool interpreted);
 typedef struct check_coverage {
     uint32_t op[IR_OP_COUNT], fn[IR_FN_COUNT], reducer[IR_RED_COUNT];
     uint32_t op_back[IR_OP_COUNT], fn_back[IR_FN_COUNT], reducer_back[IR_RED_COUNT];
+    uint32_t path[PATH_COUNT]; /* by K node */
 } check_coverage;
 
 typedef struct check_outcome {

@@ -1,4 +1,4 @@
-/* coverage.c - which ops, functions and reducers the programs had. */
+/* coverage.c - which ops, functions, reducers and paths the programs had. */
 #include <stdio.h>
 
 #include "tests/random/runner.h"
@@ -31,6 +31,11 @@ uint32_t print_coverage(const check_coverage *c)
         row(ir_reducer_name((ir_reducer)k), c->reducer[k], c->reducer_back[k]);
         if (!c->reducer[k])
             printf("never met: reducer %s\n", ir_reducer_name((ir_reducer)k)), missing++;
+    }
+    printf("  %-44s %9s\n", "path", "nodes");
+    for (int p = 0; p < PATH_COUNT; p++) {
+        printf("  %-44s %9u\n", path_text((path_kind)p), c->path[p]);
+        if (!c->path[p]) printf("never met: path %s\n", path_text((path_kind)p)), missing++;
     }
     return missing;
 }

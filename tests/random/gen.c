@@ -22,6 +22,18 @@ static void make_dims(gen *g)
                      h,           k,        h * k,        PICK(table), PICK(few),   g0,
                      g1,          g2,       g0 * g1 * g2, s,           PICK(loop),  PICK(few),
                      PICK(few),   PICK(few)};
+    static const int long_tokens[] = {49, 63, 64, 65, 97, 130, 200},
+                     long_width[] = {47, 48, 63, 64, 65, 97, 130, 257},
+                     long_sum[] = {257, 384, 521, 600};
+    if (g->big) { /* one or two dims at a time, so that the interpreters can keep up */
+        extents[gchance(g, 50) ? DS : DT] = PICK(long_tokens);
+        extents[DB] = 1 + (int)grnd(g, 2);
+        if (gchance(g, 60)) extents[gchance(g, 50) ? DD : DF] = PICK(long_width);
+        if (gchance(g, 25)) extents[gchance(g, 50) ? DD : DF] = PICK(long_sum);
+        if (gchance(g, 25)) extents[DK] = gchance(g, 50) ? 64 : 72, extents[DH] = 1;
+        extents[DHK] = extents[DH] * extents[DK];
+        extents[DS2] = extents[DS];
+    }
 #undef PICK
     for (uint32_t i = 0; i < N_FIXED_DIMS; i++) {
         gdim *d = &g->dims[g->n_dims++];
@@ -51,7 +63,7 @@ static dset data_dims(gen *g)
         const uint8_t *s = shapes[grnd(g, DFM_LEN(shapes))];
         dset r = GSET(DB);
         for (uint32_t i = 0; i < s[0]; i++) r.d[r.n++] = s[1 + i];
-        if (gelems(g, &r) <= GEN_ELEMS) return r;
+        if (gelems(g, &r) <= gen_elems(g)) return r;
     }
 }
 
@@ -69,7 +81,8 @@ void gstatements(gen *g, uint32_t n)
         {gs_rename, 2}, {gs_index, 3},   {gs_linear, 6},    {gs_contract, 5}, {gs_embed, 3},
         {gs_gather, 3}, {gs_scatter, 3}, {gs_attend, 5},    {gs_conv, 3},     {gs_param, 4},
         {gs_repeat, 5}, {gs_block, 3},   {gs_if, 2},        {gs_rope, 2},     {gs_buffer, 2},
-        {gs_op, 8},     {gs_op_vjp, 3},
+        {gs_op, 8},     {gs_op_vjp, 3},  {gs_branch, 4},    {gs_layers, 3},   {gs_conv2, 2},
+        {gs_ties, 2},
     };
     uint32_t sum = 0;
     for (uint32_t i = 0; i < DFM_LEN(kinds); i++) sum += (uint32_t)kinds[i].weight;
@@ -126,7 +139,10 @@ static void write_model(gen *g, const dset *ds, bool two, bool ctx, dfm_sb *out)
     gput(g, GF, ds, "sin(x)");
     gput(g, GF, &b, "1 + t");
     gput(g, GI, &b, "(y + 1) %% 7");
-    gstatements(g, 8 + grnd(g, 10));
+    if (g->big)
+        gchance(g, 50) ? gs_layers(g) : gs_branch(g), gstatements(g, 2 + grnd(g, 4));
+    else
+        gstatements(g, 8 + grnd(g, 10));
     finish(g, ds, two);
     dfm_sb_printf(out, "model m(x: f32[%s], t: f32[B], y: i32[B]%s) -> ", gdims(g, ds),
                   ctx ? ", ctx: f32[B, T, E]" : "");
@@ -183,9 +199,15 @@ static void write_sampler(gen *g, const dset *ds, bool two, bool ctx, dfm_sb *ou
     dfm_sb_printf(out, "sampler walk(y: i32[B]%s, steps: const = %u) for m -> f32[%s] {\n",
                   ctx ? ", ctx: f32[B, T, E]" : "", 1 + grnd(g, 3), dims);
     dfm_sb_printf(out, "  x = normal([%s])\n  repeat step[i: steps] with x {\n", dims);
-    dfm_sb_printf(out, "    r = m(x, %s, y%s)\n", gchance(g, 50) ? "1 - i / steps" : "0.5",
-                  ctx ? ", ctx" : "");
-    dfm_sb_printf(out, "    x = x - 0.3 * %s / steps\n", two ? "r.out" : "r");
+    const char *t = gchance(g, 50) ? "1 - i / steps" : "0.5", *of = two ? ".out" : "";
+    const char *more = ctx ? ", ctx" : "";
+    dfm_sb_printf(out, "    r = m(x, %s, y%s)%s\n", t, more, of);
+    if (gchance(g, 40)) { /* guidance: the model twice, without the label, without the context */
+        dfm_sb_printf(out, "    u = m(x, %s, %s%s)%s\n", t, gchance(g, 50) ? "0" : "0 * y",
+                      ctx ? gchance(g, 50) ? ", 0 * ctx" : more : "", of);
+        dfm_sb_printf(out, "    r = u + %u.5 * (r - u)\n", grnd(g, 3));
+    }
+    dfm_sb_puts(out, "    x = x - 0.3 * r / steps\n");
     if (gchance(g, 40)) dfm_sb_printf(out, "    x = x + 0.1 * normal([%s])\n", dims);
     dfm_sb_puts(out, "  }\n  return x\n}\n");
 }
@@ -207,6 +229,7 @@ void gen_program(dfm_arena *a, uint64_t seed, dfm_sb *out, gen_traits *traits)
     g->decl = dfm_sb_make(a);
     g->defs = dfm_sb_make(a);
     g->stops = gchance(g, 25);
+    g->big = gchance(g, 8);
     bool two = gchance(g, 20), ctx = gchance(g, 25), bf16 = gchance(g, 25);
     make_dims(g);
     dset ds = data_dims(g);

@@ -91,10 +91,12 @@ uint64_t gelems(const gen *g, const dset *s)
     return n;
 }
 
+uint64_t gen_elems(const gen *g) { return g->big ? GEN_BIG_ELEMS : GEN_ELEMS; }
+
 bool gmeet(const gen *g, const dset *a, const dset *b, bool mul)
 {
     dset u = gunion(a, b);
-    if (a->n + b->n > GEN_RANK || gelems(g, &u) > GEN_ELEMS) return false;
+    if (a->n + b->n > GEN_RANK || gelems(g, &u) > gen_elems(g)) return false;
     if (gsubset(a, b) || gsubset(b, a)) return true;
     bool share = false;
     for (uint32_t i = 0; i < a->n; i++) share |= ghas(b, a->d[i]);

@@ -20,7 +20,7 @@ void gs_linear(gen *g)
     if (gchance(g, 30) && !ghas(&r, DH) && !ghas(&r, DK)) {
         r.d[r.n++] = DH;
         r.d[r.n++] = DK;
-        if (gelems(g, &r) > GEN_ELEMS) return;
+        if (gelems(g, &r) > gen_elems(g)) return;
         gput(g, GF, &r, "linear(%s, %s -> (H, K)%s) as %s%s", v->name, gname(g, from), rest, as,
              init);
         return;
@@ -36,7 +36,7 @@ void gs_linear(gen *g)
     }
     if (ghas(&r, to)) to = from;
     r.d[r.n++] = to;
-    if (gelems(g, &r) <= GEN_ELEMS)
+    if (gelems(g, &r) <= gen_elems(g))
         gput(g, GF, &r, "linear(%s, %s -> %s%s) as %s%s", v->name, gname(g, from), gname(g, to),
              rest, as, init);
 }
@@ -52,7 +52,7 @@ void gs_contract(gen *g)
             if (ghas(&b->ds, a->ds.d[k]) && gchance(g, 30)) e = a->ds.d[k];
         dset u = gunion(&a->ds, &b->ds), r = gwithout(&u, d);
         r = gwithout(&r, e);
-        if (gelems(g, &u) > 20000 || gelems(g, &r) > GEN_ELEMS) continue;
+        if (gelems(g, &u) > 20000 || gelems(g, &r) > gen_elems(g)) continue;
         double scale = e == d ? 0.3 : 0.1;
         if (e == d)
             gput(g, GF, &r, "%g * contract(%s, tanh(%s), %s)", scale, a->name, b->name,
@@ -94,7 +94,7 @@ void gs_embed(gen *g)
     dset r = v->ds, one = GSET(to);
     if (ghas(&r, to) || ghas(&r, DC)) return;
     r = gunion(&r, &one);
-    if (gelems(g, &r) <= GEN_ELEMS)
+    if (gelems(g, &r) <= gen_elems(g))
         gput(g, GF, &r, "embed(%s, C -> %s) as %s", v->name, gname(g, to), gfresh(g, "e"));
 }
 
@@ -108,7 +108,7 @@ void gs_gather(gen *g)
         dset one = GSET(t->ds.d[k]);
         r = t->ds.d[k] == d ? gunion(&r, &i->ds) : gunion(&r, &one);
     }
-    if (ghas(&i->ds, d) || r.n > 5 || gelems(g, &r) > GEN_ELEMS) return;
+    if (ghas(&i->ds, d) || r.n > 5 || gelems(g, &r) > gen_elems(g)) return;
     gput(g, GF, &r, "gather(%s, %s, %s)", t->name, i->name, gname(g, d));
 }
 
@@ -175,7 +175,7 @@ void gs_attend(gen *g)
     k.d[k.n++] = feat;
     v.d[v.n++] = over;
     v.d[v.n++] = val;
-    if (gelems(g, &q) > GEN_ELEMS || gelems(g, &k) > GEN_ELEMS || gelems(g, &v) > GEN_ELEMS) return;
+    if (gelems(g, &q) > gen_elems(g) || gelems(g, &k) > gen_elems(g) || gelems(g, &v) > gen_elems(g)) return;
     dset u = gunion(&q, &k), r;
     r = gwithout(&u, over);
     r = gwithout(&r, seq);

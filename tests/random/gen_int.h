@@ -4,7 +4,7 @@
 
 #include "tests/random/gen.h"
 
-enum { GEN_DIMS = 96, GEN_VALS = 400, GEN_RANK = 8, GEN_ELEMS = 3000 };
+enum { GEN_DIMS = 96, GEN_VALS = 400, GEN_RANK = 8, GEN_ELEMS = 3000, GEN_BIG_ELEMS = 24000 };
 
 /* The dims that every program declares, by place in gen.dims. */
 enum {
@@ -60,6 +60,7 @@ typedef struct gen {
     uint32_t n_vals, n_names, n_fns;
     int indent, loops, calls; /* calls: depth of blocks being written */
     bool params, stops; /* may make parameters; may use stop_grad */
+    bool big; /* some extents reach what targets work on in blocks */
 } gen;
 
 /* -- gen_base.c: choices and dims -------------------------------------------------------------- */
@@ -78,6 +79,7 @@ dset gwithout(const dset *a, uint8_t d);
 dset gset(const uint8_t *d, uint32_t n);
 #define GSET(...) gset((const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
 uint64_t gelems(const gen *g, const dset *s);
+uint64_t gen_elems(const gen *g); /* most elements of a value */
 /* May a and b meet in an elementwise function (mul: in a product)? */
 bool gmeet(const gen *g, const dset *a, const dset *b, bool mul);
 
@@ -96,12 +98,13 @@ const char *gfresh(gen *g, const char *prefix);
 /* The value with its dims in exactly this order: through a block that declares it. */
 gval *gordered(gen *g, const gval *v, const dset *order);
 
-/* -- gen_stmt.c, gen_view.c, gen_big.c, gen_op.c: each adds a line or several, or nothing ------ */
+/* -- gen_stmt.c, gen_view.c, gen_big.c, gen_net.c, gen_op.c: each adds a line or several, or nothing ------ */
 typedef void gstmt(gen *g);
 gstmt gs_unary, gs_binary, gs_separated, gs_ints, gs_bools, gs_select, gs_reduce, gs_std,
     gs_overlap;
 gstmt gs_split, gs_merge, gs_slice, gs_concat, gs_stack, gs_unstack, gs_rename, gs_index;
 gstmt gs_linear, gs_contract, gs_embed, gs_gather, gs_scatter, gs_attend, gs_conv, gs_param;
+gstmt gs_branch, gs_layers, gs_conv2, gs_ties;
 gstmt gs_repeat, gs_block, gs_if, gs_rope, gs_buffer, gs_op, gs_op_vjp;
 void gstatements(gen *g, uint32_t n); /* n of them at random */
 

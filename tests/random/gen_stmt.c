@@ -98,7 +98,7 @@ void gs_overlap(gen *g)
     if (shared == one || shared == two || one == two) return;
     dset a = gchance(g, 50) ? GSET(DB, one, shared) : GSET(one, shared), b = GSET(shared, two);
     dset u = gunion(&a, &b);
-    if (gelems(g, &u) > GEN_ELEMS) return;
+    if (gelems(g, &u) > gen_elems(g)) return;
     gval *x = gshape(g, &a);
     x = gordered(g, x, &a);
     gval *y = gshape(g, &b);

@@ -106,7 +106,7 @@ void gs_concat(gen *g)
     int n = gextent(g, d) + gextent(g, e);
     uint8_t to = gdim_new(g, n, "%s + %s", gname(g, d), gname(g, e));
     dset r = replaced(&a->ds, d, &to, 1);
-    if (gelems(g, &r) > GEN_ELEMS) return;
+    if (gelems(g, &r) > gen_elems(g)) return;
     if (d == e && gchance(g, 50))
         gput(g, GF, &r, "concat(%s, tanh(%s), %s -> %s)", a->name, b->name, gname(g, d),
              gname(g, to));
@@ -119,7 +119,7 @@ void gs_stack(gen *g)
 {
     gval *a = gpick(g, GF), *b = gpick(g, GF);
     if (g->n_dims + 4 > GEN_DIMS || !gsubset(&b->ds, &a->ds) || a->ds.n > 4) return;
-    if (2 * gelems(g, &a->ds) > GEN_ELEMS) return;
+    if (2 * gelems(g, &a->ds) > gen_elems(g)) return;
     uint8_t to = gdim_new(g, 2, "2");
     dset one = GSET(to), r = gunion(&one, &a->ds);
     gput(g, GF, &r, "stack(%s, %s, %s)", a->name, b->name, gname(g, to));
@@ -171,7 +171,7 @@ void gs_index(gen *g)
     if (!i || i->ds.n > 2 || ghas(&i->ds, first)) return;
     dset u = i->ds;
     u = gunion(&u, &r);
-    if (u.n > 5 || gelems(g, &u) > GEN_ELEMS) return;
+    if (u.n > 5 || gelems(g, &u) > gen_elems(g)) return;
     if (gchance(g, 50))
         gput(g, GF, &u, "%s[%s]", v->name, i->name);
     else

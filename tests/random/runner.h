@@ -27,7 +27,7 @@ typedef struct file_marks {
 file_marks marks_of(const char *path, const check_options *given);
 
 /* -- coverage.c -------------------------------------------------------------------------------- */
-/* Prints the table; how many ops, functions and reducers were never met. */
+/* Prints the table; how many ops, functions, reducers and paths were never met. */
 uint32_t print_coverage(const check_coverage *c);
 
 #endif

@@ -2,13 +2,13 @@
 if(TARGET dfm_driver)
   set(here ${CMAKE_CURRENT_LIST_DIR})
   set(random_gen ${here}/gen.c ${here}/gen_base.c ${here}/gen_stmt.c ${here}/gen_view.c
-    ${here}/gen_big.c ${here}/gen_op.c)
+    ${here}/gen_big.c ${here}/gen_net.c ${here}/gen_op.c)
   add_executable(random_program ${here}/gen_main.c ${random_gen})
   target_link_libraries(random_program PRIVATE dfm_flags dfm_base)
 endif()
 if(TARGET dfm_driver)
   add_executable(test_random_programs ${here}/test_random_programs.c ${here}/check.c ${here}/batch.c
-    ${here}/shrink.c ${here}/failure.c ${here}/coverage.c
+    ${here}/paths.c ${here}/shrink.c ${here}/failure.c ${here}/coverage.c
     ${random_gen} ${PROJECT_SOURCE_DIR}/tests/support/levels.c
     ${PROJECT_SOURCE_DIR}/tests/support/code_run.c)
   target_link_libraries(test_random_programs PRIVATE dfm_flags dfm_driver dfm_cpu_gemm dl m)

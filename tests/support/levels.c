@@ -270,9 +270,10 @@ static bool check_program(bench *b, kir_module *k, code_run *code, uint32_t inde
 
 static void count(void *user, kir_node *n)
 {
-    levels_report *r = user;
-    r->n_nodes++;
-    r->n_kernels += n->kind == KIR_NODE_KERNEL;
+    bench *b = user;
+    b->out->n_nodes++;
+    b->out->n_kernels += n->kind == KIR_NODE_KERNEL;
+    if (b->o->visit) b->o->visit(b->o->user, b->k, n);
 }
 
 /* The limits that the lowering asks for. */
@@ -306,7 +307,7 @@ static bool lower(bench *b)
         return bad(b, "kernelize: %s", err.text);
     if (kir_verify(b->k, &err) != DFM_OK) return bad(b, "verify: %s", err.text);
     if (lower_memplan(b->k, &lm, &err) != DFM_OK) return bad(b, "memory plan: %s", err.text);
-    cg_each_node(b->k, count, b->out);
+    cg_each_node(b->k, count, b);
     choose_programs(b);
     return true;
 }

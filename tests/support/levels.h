@@ -3,7 +3,7 @@
 #ifndef DFM_TESTS_LEVELS_H
 #define DFM_TESTS_LEVELS_H
 
-#include "compiler/ir/ir.h"
+#include "compiler/kir/kir.h"
 
 typedef struct levels_options {
     uint64_t seed;                           /* of inputs, parameters and draws */
@@ -18,6 +18,9 @@ typedef struct levels_options {
     const char *arch;                        /* processor level; NULL: native */
     uint32_t part;                           /* code of: 0 every program; 1 of gradients and updates;
                                                 2 of the others. K's interpreter runs all. */
+    /* Called for each node of K, if set. */
+    void (*visit)(void *user, const kir_module *k, const kir_node *n);
+    void *user;
 } levels_options;
 
 typedef struct levels_report {
