@@ -70,15 +70,20 @@ static const char *std_folder(driver *d)
     return tries[0];
 }
 
-ir_module *driver_front(driver *d)
+front_options driver_front_options(driver *d)
 {
-    front_ctx cx = {d->arena, d->names, d->diag};
-    front_options o = {
+    return (front_options){
         .file = d->opt->input, .std_path = std_folder(d),
         .variant = d->opt->value[OPT_VARIANT], .train = d->opt->value[OPT_TRAIN],
         .sampler = d->opt->value[OPT_SAMPLER], .precision = d->opt->value[OPT_PRECISION],
         .weights = d->opt->value[OPT_WEIGHTS], .sets = d->opt->sets.p, .n_sets = d->opt->sets.n,
         .check_only = d->opt->cmd == CMD_CHECK || d->opt->cmd == CMD_PARAMS};
+}
+
+ir_module *driver_front(driver *d)
+{
+    front_ctx cx = {d->arena, d->names, d->diag};
+    front_options o = driver_front_options(d);
     ir_module *m = NULL;
     return front_compile(&cx, &o, &m) ? m : NULL;
 }
@@ -441,6 +446,7 @@ static bool jobs_ok(driver *d)
 int driver_run(driver *d)
 {
     if (!emit_ok(d) || !jobs_ok(d)) return 2;
+    if (d->opt->cmd == CMD_TEST) return driver_test(d);
     int done = syntax_stages(d);
     return done >= 0 ? done : compile(d);
 }

@@ -253,6 +253,11 @@ static void work(sema *s)
     if (model && !sema_forward(s)) model = false;
     if (model && s->train) sema_train_section(s, s->train);
     if (model && s->sampler) sema_sampler_section(s, s->sampler);
+    if (s->o->units) {
+        if (ok_so_far(s)) sema_units_build(s);
+        if (ok_so_far(s)) sema_assign_flats(s);
+        return;
+    }
     if (s->o->check_only && model && ok_so_far(s)) {
         check_others(s, AST_TRAIN, s->train);
         check_others(s, AST_SAMPLER, s->sampler);

@@ -493,18 +493,28 @@ struct sema {
     struct sema_params *params;    /* sema_param.c */
     struct sema_bodies *bodies;    /* sema_repeat.c: finished bodies, for sharing */
     struct sema_train *tr;         /* sema_train.c */
+    struct sema_units *units;      /* sema_unit.c */
     struct sema_prec *prec;        /* sema_precision.c */
 };
 
 /* -- sema_model.c, and what it needs ---------------------------------------------------------- */
 
 bool sema_forward(sema *s);                              /* program "forward" */
+/* Inputs for the tensor formals of fn, as arguments by name. -1 after reporting. */
+int sema_formal_inputs(sema *s, const ast_node *fn, sema_arg *out, uint32_t cap);
+/* The results of a function's call as results of the graph. */
+void sema_add_results(sema *s, const ast_node *fn, sema_value v);
 bool sema_init_program(sema *s);                         /* program "init" */
 /* Adds a program for root's graph; all its results go to `to` (IR_TO_PARAM: parameter i). */
 void sema_program(sema *s, const char *name, const sema_frame *root, ir_target to, bool replace);
 void sema_check_uncalled(sema *s);
 void sema_check_names(sema *s);                          /* sema_names.c */
 bool sema_is_section_word(const char *word); /* train, sampler, ...: settable in variants */
+
+/* sema_unit.c: functions by themselves, for tests. Note a call: the first one of a function of the
+ * user's files counts. Build: these functions become the programs of the module, and the only ones. */
+void sema_unit_note(sema *s, sema_fn fn, const sema_arg *args, uint32_t n, const sema_call *call);
+void sema_units_build(sema *s);
 
 /* Where the module stands, to go back after something was evaluated only to be checked. */
 typedef struct sema_mark {

@@ -414,6 +414,7 @@ sema_value sema_invoke(sema *s, sema_fn fn, const sema_arg *args, uint32_t n,
 {
     if (!may_call(s, fn, call) || !sema_step(s, call->loc)) return sema_poison();
     mark_called(s, fn.node);
+    if (s->o->units) sema_unit_note(s, fn, args, n, call);
     binder b = {.s = s, .fn = fn, .call = call, .formals = ast_formals(fn.node)};
     if (!match_args(&b, args, n)) return sema_poison();
     const sema_act *up = s->act;

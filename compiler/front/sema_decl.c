@@ -240,7 +240,7 @@ static void add_unbound(search *w, sema_file *f, sema_decl *d)
         int64_t over = 2, step = 3;
         const ast_node *of = call_arg(def, "over", 0), *by = call_arg(def, "multiple", 9);
         if (of) eval_int(f, of, &over, 0);
-        if (by) eval_int(f, by, &step, 0);
+        if (by && w->s->o->check_only) eval_int(f, by, &step, 0); /* runs as files have them */
         if (step < 1 || step > 1 << 20 || over < 1 || over > 1 << 20) step = over = 1;
         for (v = over * step; taken(w, v); v += over * step) {}
         lo = hi = v;
@@ -291,6 +291,8 @@ static void find_witnesses(sema *s)
 
 /* -- evaluation -------------------------------------------------------------------------------- */
 
+static bool witnesses(const sema *s) { return s->o->check_only || s->o->witnesses; }
+
 static sema_value unbound(sema *s, const sema_decl *d)
 {
     diag *e = sema_error(s, E0301, d->node->loc, "dim `%s` has no value", d->name);
@@ -318,7 +320,7 @@ static sema_value dynamic_dim(sema *s, const sema_decl *d, const ast_node *call)
     bool has_value = value != NULL;
     if (value && !sema_need_int(s, sema_dim_expr(s, value), value->loc, "the value of a dim", &v))
         return sema_poison();
-    if (!has_value && !s->o->check_only) return unbound(s, d);
+    if (!has_value && !witnesses(s)) return unbound(s, d);
     if (!has_value) v = d->witness ? d->witness : lo;
     if (v < lo || v > hi || lo < 1) {
         diag *e = sema_error(s, E0302, value ? value->loc : d->node->loc,
@@ -340,7 +342,7 @@ static sema_value ragged_dim(sema *s, const sema_decl *d, const ast_node *call)
     sema_value v = sema_dim_expr(s, of);
     const sema_dim *over = sema_bad(v) ? NULL : sema_need_dim(s, v, of->loc, "`ragged`");
     if (!over) return sema_poison();
-    if (!s->o->check_only) {
+    if (!witnesses(s)) {
         diag *e = sema_error(s, E0317, d->node->loc, "dim `%s` is ragged; ragged dims are checked, "
                                                      "not compiled", d->name);
         diag_help(e, "`--set dim.%s=1024` makes it a plain dim, if the program needs no runs",
@@ -479,7 +481,7 @@ static void declared_factors(sema *s, sema_decl *d)
 bool sema_declare_file(sema *s)
 {
     if (!apply_overrides(s)) return false;
-    if (s->o->check_only) find_witnesses(s);
+    if (witnesses(s)) find_witnesses(s);
     uint32_t errors = diag_n_errors(s->diag);
     for (uint32_t i = 0; i < s->files.n; i++) {
         sema_file *f = s->files.p[i];

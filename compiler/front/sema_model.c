@@ -23,8 +23,7 @@ void sema_program(sema *s, const char *name, const sema_frame *root, ir_target t
 
 /* -- arguments from outside -------------------------------------------------------------------- */
 
-/* Inputs for the tensor formals of fn, as arguments by name. -1 after reporting. */
-static int formal_inputs(sema *s, const ast_node *fn, sema_arg *out, uint32_t cap)
+int sema_formal_inputs(sema *s, const ast_node *fn, sema_arg *out, uint32_t cap)
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < ast_n(fn->a) && n < cap; i++) {
@@ -43,10 +42,10 @@ static int formal_inputs(sema *s, const ast_node *fn, sema_arg *out, uint32_t ca
     return (int)n;
 }
 
-static void add_results(sema *s, sema_value v)
+void sema_add_results(sema *s, const ast_node *fn, sema_value v)
 {
     if (v.kind == SV_TENSOR) {
-        const ast_node *r = ast_results(s->model.node);
+        const ast_node *r = ast_results(fn);
         bool named = r->kind == AST_RESULTS && r->n_kids == 1;
         ir_result_add(sema_at(s, v.loc), sema_use(s, v), named ? r->kids[0]->text : "out");
     }
@@ -59,12 +58,12 @@ bool sema_forward(sema *s)
     sema_arg args[SEMA_MAX_ARGS];
     sema_frame *root = sema_root_begin(s, "forward");
     sema_act_begin(s, NULL, s->main, (dfm_loc){0});
-    int n = formal_inputs(s, s->model.node, args, SEMA_MAX_ARGS);
+    int n = sema_formal_inputs(s, s->model.node, args, SEMA_MAX_ARGS);
     sema_value v = sema_poison();
     sema_call c = {.loc = s->model.node->name_loc, .callee_loc = s->model.node->name_loc};
     if (n >= 0) v = sema_invoke(s, s->model, args, (uint32_t)n, &c);
     if (!sema_bad(v)) {
-        add_results(s, v);
+        sema_add_results(s, s->model.node, v);
         sema_program(s, "forward", root, IR_TO_OUTPUT, false);
     }
     sema_act_end(s);
@@ -176,7 +175,7 @@ static void check_block(sema *s, sema_fn fn)
     sema_root_begin(s, fn.node->text);
     sema_act *a = sema_act_begin(s, NULL, fn.file, (dfm_loc){0});
     a->in_model = true;
-    int n = formal_inputs(s, fn.node, args, SEMA_MAX_ARGS);
+    int n = sema_formal_inputs(s, fn.node, args, SEMA_MAX_ARGS);
     sema_call c = {.loc = fn.node->name_loc, .callee_loc = fn.node->name_loc, .as = fn.node->text};
     if (n >= 0) sema_invoke(s, fn, args, (uint32_t)n, &c);
     sema_act_end(s);

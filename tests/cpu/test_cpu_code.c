@@ -12,7 +12,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "tests/support/code_run.h"
+#include "codegen/cpu/code_run.h"
 
 typedef struct kcase { const char *title, *text; double limit; } kcase;
 

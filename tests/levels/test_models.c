@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "compiler/driver_impl.h"
-#include "tests/support/levels.h"
+#include "compiler/truth/levels.h"
 
 typedef struct model { const char *title, *argv[24]; double floor; } model;
 

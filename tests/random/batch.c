@@ -9,7 +9,7 @@
 
 #include "codegen/cpu/cpu.h"
 #include "tests/random/check.h"
-#include "tests/support/code_run.h"
+#include "codegen/cpu/code_run.h"
 
 typedef DFM_VEC(const char *) strings;
 

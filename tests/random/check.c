@@ -11,7 +11,7 @@
 #include "compiler/driver_impl.h"
 #include "runtime/base/philox.h"
 #include "tests/random/gen.h"
-#include "tests/support/levels.h"
+#include "compiler/truth/levels.h"
 
 static void fail(check_outcome *out, const char *stage, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -9,9 +9,8 @@ endif()
 if(TARGET dfm_driver)
   add_executable(test_random_programs ${here}/test_random_programs.c ${here}/check.c ${here}/batch.c
     ${here}/paths.c ${here}/shrink.c ${here}/failure.c ${here}/coverage.c
-    ${random_gen} ${PROJECT_SOURCE_DIR}/tests/support/levels.c
-    ${PROJECT_SOURCE_DIR}/tests/support/code_run.c)
-  target_link_libraries(test_random_programs PRIVATE dfm_flags dfm_driver dfm_cpu_gemm dl m)
+    ${random_gen})
+  target_link_libraries(test_random_programs PRIVATE dfm_flags dfm_driver m)
   target_compile_definitions(test_random_programs PRIVATE DFM_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   add_test(NAME random_programs COMMAND test_random_programs)
   set_tests_properties(random_programs PROPERTIES LABELS numeric TIMEOUT 900)

@@ -1,12 +1,12 @@
 /* levels.c - the same inputs through the interpreters of G and K and through compiled code. */
-#include "tests/support/levels.h"
+#include "compiler/truth/levels.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "runtime/base/philox.h"
-#include "tests/support/code_run.h"
+#include "codegen/cpu/code_run.h"
 
 typedef struct named { dfm_name name; const double *data; } named;
 
@@ -74,6 +74,9 @@ static const double *input_data(bench *b, dfm_name name, ir_type t)
     for (uint32_t i = 0; i < b->inputs.n; i++)
         if (dfm_name_eq(b->inputs.p[i].name, name)) return b->inputs.p[i].data;
     double *x = numbers(b, ir_type_of(b->m, t)->dtype, ir_elems(b->m, t), 7000 + b->inputs.n);
+    bool is_float = dfm_dtype_is_float(ir_type_of(b->m, t)->dtype);
+    for (uint64_t i = 0; b->o->positive && is_float && i < ir_elems(b->m, t); i++)
+        x[i] = dfm_round_to(ir_type_of(b->m, t)->dtype, 0.25 + 0.5 * fabs(x[i]));
     dfm_push(b->a, &b->inputs, ((named){name, x}));
     return x;
 }
@@ -213,8 +216,10 @@ static bool compare(bench *b, const char *level, const ir_program *ip, const kir
         double *got = dfm_new_n(b->a, double, n ? n : 1);
         for (uint64_t i = 0; i < n; i++) got[i] = dfm_load_as_double(w.dtype, w.p, w.offset + i);
         for (uint64_t i = 0; i < n; i++)
-            if (!isfinite(truth[r][i]))
+            if (!isfinite(truth[r][i])) {
+                b->out->not_finite = true;
                 return bad(b, "%s: result %s is not finite", ip->name, name);
+            }
         double noise = b->o->quiet > 0 ? noise_of(b, ip, g, truth, r) : 0;
         double e = distance(got, truth[r], n, noise), s = distance(rounded[0][r], truth[r], n, 0);
         if (rounded[1]) s = fmax(s, distance(rounded[1][r], truth[r], n, 0));
@@ -234,7 +239,7 @@ static bool compare(bench *b, const char *level, const ir_program *ip, const kir
     return true;
 }
 
-static bool check_program(bench *b, kir_module *k, code_run *code, uint32_t index)
+static bool check_one(bench *b, kir_module *k, code_run *code, uint32_t index, double worst[2])
 {
     const ir_program *ip = &b->m->programs.p[index];
     const kir_program *p = k->programs.p[index];
@@ -260,12 +265,23 @@ static bool check_program(bench *b, kir_module *k, code_run *code, uint32_t inde
     if (kir_interpret(k, p, mem.base, &kenv, &err) != DFM_OK)
         return bad(b, "K interpreter of %s: %s", ip->name, err.text);
     const double **seen = dfm_new_n(b->a, const double *, g->results.n + 1);
-    if (!compare(b, "K", ip, p, &mem, g, truth, rounded, seen, &b->out->worst_k)) return false;
+    if (!compare(b, "K", ip, p, &mem, g, truth, rounded, seen, &worst[0])) return false;
     if (!code) return true;
     mem = make_memory(b, k, p);
     if (code_execute(code, p, mem.base, &kenv, &err) != DFM_OK)
         return bad(b, "code of %s: %s", ip->name, err.text);
-    return compare(b, "code", ip, p, &mem, g, truth, rounded, seen, &b->out->worst_code);
+    return compare(b, "code", ip, p, &mem, g, truth, rounded, seen, &worst[1]);
+}
+
+static bool check_program(bench *b, kir_module *k, code_run *code, uint32_t index)
+{
+    double worst[2] = {0};
+    bool ok = check_one(b, k, code, index, worst);
+    b->out->worst_k = fmax(b->out->worst_k, worst[0]);
+    b->out->worst_code = fmax(b->out->worst_code, worst[1]);
+    if (ok && b->o->program)
+        b->o->program(b->o->user, b->m->programs.p[index].name, worst[0], worst[1]);
+    return ok;
 }
 
 static void count(void *user, kir_node *n)

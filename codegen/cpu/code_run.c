@@ -1,5 +1,5 @@
 /* code_run.c - compiled nodes, executed one by one with dlopen, without plan or runtime. */
-#include "tests/support/code_run.h"
+#include "codegen/cpu/code_run.h"
 
 #include <dlfcn.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* levels.h - one program through every level, compared: interpreter of G in float64 (the truth),
  * interpreter of K on planned memory, compiled code on planned memory. */
-#ifndef DFM_TESTS_LEVELS_H
-#define DFM_TESTS_LEVELS_H
+#ifndef DFM_COMPILER_TRUTH_LEVELS_H
+#define DFM_COMPILER_TRUTH_LEVELS_H
 
 #include "compiler/kir/kir.h"
 
@@ -14,10 +14,13 @@ typedef struct levels_options {
                                                 share of the largest among its kind (gradients,
                                                 states, outputs) */
     double agree;                            /* allowed error of code against K's interpreter; 0: any */
+    bool positive;                           /* float inputs are all positive */
     bool quick;                              /* compile for speed of compilation */
     const char *arch;                        /* processor level; NULL: native */
     uint32_t part;                           /* code of: 0 every program; 1 of gradients and updates;
                                                 2 of the others. K's interpreter runs all. */
+    /* Called after each program that agreed, if set, with the largest errors of its results. */
+    void (*program)(void *user, const char *name, double worst_k, double worst_code);
     /* Called for each node of K, if set. */
     void (*visit)(void *user, const kir_module *k, const kir_node *n);
     void *user;
@@ -26,6 +29,7 @@ typedef struct levels_options {
 typedef struct levels_report {
     double worst_k, worst_code;              /* largest relative errors met */
     uint32_t n_kernels, n_nodes;
+    bool not_finite;                         /* the truth is not finite: other inputs might do */
     char text[1024];                         /* what differed, when levels_check is false */
 } levels_report;
 

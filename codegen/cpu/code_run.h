@@ -1,6 +1,6 @@
 /* code_run.h - runs K programs through compiled code, to compare with the K interpreter. */
-#ifndef DFM_TESTS_CODE_RUN_H
-#define DFM_TESTS_CODE_RUN_H
+#ifndef DFM_CODEGEN_CPU_CODE_RUN_H
+#define DFM_CODEGEN_CPU_CODE_RUN_H
 
 #include "codegen/codegen.h"
 
