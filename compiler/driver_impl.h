@@ -16,7 +16,7 @@ bool driver_passes(driver *d, ir_module *m);
 /* -- driver_params.c: `dfmc params` ------------------------------------------------------------ */
 void driver_print_params(driver *d, const ir_module *m);
 
-/* -- driver_test.c: `dfmc test`; the exit code -------------------------------------------------- */
+/* -- driver_test.c: `dfmc test`; the exit code ------------------------------------------------ */
 int driver_test(driver *d);
 /* -- driver_sizes.c: sizes to test at. Extents of dims as arguments of --set ("dim.D=3"), so small
  * that the interpreter can follow, with which the file still compiles. Dims that the user set stay.

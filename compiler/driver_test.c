@@ -41,8 +41,8 @@ static void row(suite *s, const char *what, dfm_loc loc, const char *inputs, con
     place = slash ? slash + 1 : place;
     const char *colon = strchr(place, ':'), *second = colon ? strchr(colon + 1, ':') : NULL;
     int n = second ? (int)(second - place) : (int)strlen(place);
-    fprintf(s->d->out, "%-30s %-18.*s %-34.34s %7s %9s  %s\n", what, n, place, inputs, places, error,
-            result);
+    fprintf(s->d->out, "%-30s %-18.*s %-34.34s %7s %9s  %s\n", what, n, place, inputs, places,
+            error, result);
     fflush(s->d->out);
 }
 

@@ -12,7 +12,8 @@ static const struct { const char *flag, *arg, *help; } table[] = {
 static const struct { const char *name, *arg, *help; } commands[CMD_COUNT] = {
     [CMD_COMPILE] = {"", "FILE.dfm", "compile to a plan"},
     [CMD_CHECK] = {"check", "FILE.dfm", "report errors, write nothing; unbound dims need no value"},
-    [CMD_TEST] = {"test", "FILE.dfm", "compare gradients with differences, compiled code with the interpreter"},
+    [CMD_TEST] = {"test", "FILE.dfm",
+                  "compare gradients with differences, compiled code with the interpreter"},
     [CMD_FMT] = {"fmt", "FILE.dfm", "print the file in canonical form"},
     [CMD_PARAMS] = {"params", "FILE.dfm", "list the parameters: names, shapes, counts"},
     [CMD_EXPLAIN] = {"explain", "CODE", "explain an error code, as E0304"},

@@ -1,12 +1,11 @@
-/* code_run.c - compiled nodes, executed one by one with dlopen, without plan or runtime. */
+/* code_run.c - compiled nodes, executed one by one, without plan or runtime. */
 #include "codegen/cpu/code_run.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "runtime/base/file.h"
+#include "runtime/base/sys.h"
 #include "runtime/device/gemm/cpu_gemm.h"
 #include "runtime/plan/plan.h"
 
@@ -17,14 +16,24 @@ dfm_status code_load(code_run *r, const kir_module *m, dfm_arena *a, dfm_err *er
 
 void *code_open(const void *elf, uint64_t n, dfm_err *err)
 {
-    char path[] = "/tmp/dfm-test-XXXXXX";
-    int fd = mkstemp(path);
-    bool written = fd >= 0 && write(fd, elf, n) == (ssize_t)n;
-    if (fd >= 0) close(fd);
-    void *handle = written ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
-    if (!written) dfm_fail(err, DFM_CANNOT_WRITE, "cannot write '%s'", path);
+    char path[64];
+    const char *p = elf;
+    int fd = dfm_sys_memory_file("code");
+    for (uint64_t left = n; fd >= 0 && left;) {
+        ssize_t done = dfm_sys_write(fd, p, left);
+        if (done <= 0) {
+            dfm_sys_close(fd);
+            fd = -1;
+            break;
+        }
+        p += done;
+        left -= (uint64_t)done;
+    }
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    void *handle = fd >= 0 ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
+    if (fd < 0) dfm_fail(err, DFM_UNAVAILABLE, "no memory for compiled code");
     else if (!handle) dfm_fail(err, DFM_INTERNAL, "%s", dlerror());
-    unlink(path);
+    if (fd >= 0) dfm_sys_close(fd);
     return handle;
 }
 
