@@ -4,6 +4,7 @@
  *   test_random_programs --seeds A..B          these seeds
  *   test_random_programs --file F.dfm          one file (with --seed N: the inputs of that seed)
  *   --interpreted   do not compile      --keep-going   do not stop at the fifth failure
+ *   --first         stop at the first
  *   --no-shrink     print failures as they are      --jobs N   processes at a time (2)
  *   --arch LEVEL    of --file; seeds choose by themselves      --save   shrunk failures to regress/
  *
@@ -37,7 +38,7 @@ typedef struct bench {
     uint64_t lo, hi, seed;
     const char *file, *folder, *arch;
     uint32_t jobs, n_run, n_failed;
-    bool interpreted, keep_going, shrink, all, save;
+    bool interpreted, keep_going, first, shrink, all, save;
     double worst_k, worst_code, worst_diff;
     uint64_t n_kernels;
     check_coverage seen;
@@ -61,7 +62,10 @@ static void count(bench *b, const check_outcome *out)
     add((uint32_t *)&b->seen, (const uint32_t *)&out->seen, sizeof out->seen / sizeof(uint32_t));
 }
 
-static bool enough(const bench *b) { return b->n_failed >= MAX_FAILURES && !b->keep_going; }
+static bool enough(const bench *b)
+{
+    return b->n_failed >= (b->first ? 1 : MAX_FAILURES) && !b->keep_going;
+}
 
 /* Alone, with what the file says of itself. */
 static void run_alone(bench *b, const task *t, uint32_t i)
@@ -176,6 +180,8 @@ static bool read_args(bench *b, int argc, char **argv)
             b->interpreted = true;
         else if (!strcmp(argv[i], "--keep-going"))
             b->keep_going = true;
+        else if (!strcmp(argv[i], "--first"))
+            b->first = true;
         else if (!strcmp(argv[i], "--no-shrink"))
             b->shrink = false;
         else if (!strcmp(argv[i], "--save"))
