@@ -5,8 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { MAX_LINES = 600, SECONDS = 60 };
+enum { MAX_LINES = 600, SECONDS = 60, MINUTES = 5 };
 
 typedef struct lines {
     const char *p[MAX_LINES];
@@ -20,7 +21,10 @@ typedef struct work {
     const check_outcome *how;
     lines best;
     uint32_t tries;
+    time_t until;
 } work;
+
+static bool late(const work *w) { return time(NULL) > w->until; }
 
 static lines split(dfm_arena *a, const char *text)
 {
@@ -129,7 +133,7 @@ static bool drop_value(work *w, uint32_t i)
 static bool drop_units(work *w)
 {
     bool any = false;
-    for (uint32_t i = w->best.n; i-- > 1;) {
+    for (uint32_t i = w->best.n; i-- > 1 && !late(w);) {
         if (i >= w->best.n) continue;
         uint32_t end = unit_end(&w->best, i);
         lines l = without(&w->best, i, end);
@@ -148,17 +152,102 @@ static bool drop_units(work *w)
     return any;
 }
 
+/* -- expressions ------------------------------------------------------------------------------- */
+
+enum { MAX_PARTS = 60 };
+
+typedef struct part {
+    const char *from, *to;
+} part;
+
+typedef struct part_list {
+    part p[MAX_PARTS];
+    uint32_t n;
+} part_list;
+
+static void add_part(part_list *out, const char *from, const char *to)
+{
+    while (from < to && *from == ' ') from++;
+    while (to > from && to[-1] == ' ') to--;
+    if (from < to && out->n < MAX_PARTS) out->p[out->n++] = (part){from, to};
+}
+
+/* What an expression is made of: arguments of its calls, operands of its signs, at every depth. */
+static void find_parts(const char *text, part_list *out)
+{
+    for (const char *p = text;; p++) {
+        bool start = p == text || p[-1] == '(' || p[-1] == ',' ||
+                     (p[-1] == ' ' && p - text > 1 && strchr("+-*/", p[-2]));
+        if (start && *p) {
+            int depth = 0;
+            const char *q = p;
+            for (; *q; q++) {
+                depth += (*q == '(') - (*q == ')');
+                if (depth < 0 || (depth == 0 && *q == ',')) break;
+                bool sign = depth == 0 && q > p && *q == ' ' && strchr("+-*/", q[1]) && q[2] == ' ';
+                if (sign && (p != text || q[1] != '-')) add_part(out, p, q);
+            }
+            if (p != text || *q) add_part(out, p, q);
+        }
+        if (!*p) return;
+    }
+}
+
+/* Some expression of the line becomes a part of itself: f(g(x), y) becomes g(x), x, y, f(x, y). */
+static bool shorten(work *w, uint32_t i)
+{
+    const char *line = w->best.p[i], *eq = strstr(line, " = "), *from = NULL;
+    const char *word = line + strspn(line, " ");
+    if (dfm_starts_with(word, "return ")) from = word + 7;
+    else if (dfm_starts_with(word, "minimize ")) from = word + 9;
+    else if (eq && !dfm_starts_with(word, "dim ") && !dfm_starts_with(word, "param ")) from = eq + 3;
+    if (!from || strchr(line, '{')) return false;
+    part_list found = {.p = {{from, from + strlen(from)}}, .n = 1};
+    find_parts(from, &found);
+    for (uint32_t o = 0; o < found.n; o++)
+        for (uint32_t k = 0; k < found.n && !late(w); k++) {
+            part out = found.p[o], in = found.p[k];
+            if (in.from < out.from || in.to > out.to || in.to - in.from >= out.to - out.from) continue;
+            lines l = w->best;
+            l.p[i] = dfm_fmt(w->a, "%.*s%.*s%s", (int)(out.from - line), line,
+                             (int)(in.to - in.from), in.from, out.to);
+            if (try_lines(w, &l)) return true;
+        }
+    return false;
+}
+
+static bool shorten_all(work *w)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < w->best.n && !late(w); i++)
+        while (shorten(w, i)) any = true;
+    return any;
+}
+
+/* -- dims -------------------------------------------------------------------------------------- */
+
+/* The dim's extent, and what it is written as otherwise: 0 and the text. */
+static bool dim_line(const char *line, char name[32], int *extent)
+{
+    int at = 0;
+    *extent = 0;
+    if (sscanf(line, "dim %31[A-Za-z0-9] = %n", name, &at) != 1 || !at) return false;
+    const char *rest = line + at;
+    if (rest[strspn(rest, "0123456789")] == 0) *extent = atoi(rest);
+    return true;
+}
+
 static bool lower_dims(work *w)
 {
     bool any = false;
-    for (uint32_t i = 0; i < w->best.n; i++) {
+    for (uint32_t i = 0; i < w->best.n && !late(w); i++) {
         char name[32];
         int x;
-        if (sscanf(w->best.p[i], "dim %31[A-Za-z0-9] = %d", name, &x) != 2 || x < 2) continue;
+        if (!dim_line(w->best.p[i], name, &x) || x == 1) continue;
         const int to[] = {1, 2, 3, x / 2, x - 1};
         for (size_t k = 0; k < DFM_LEN(to); k++) {
             lines l = w->best;
-            if (to[k] >= x || to[k] < 1) continue;
+            if (to[k] < 1 || (x && to[k] >= x)) continue;
             l.p[i] = dfm_fmt(w->a, "dim %s = %d", name, to[k]);
             if (!try_lines(w, &l)) continue;
             any = true;
@@ -181,11 +270,12 @@ static void drop_chunks(work *w)
 const char *shrink_text(dfm_arena *a, const char *text, const char *path, const check_options *o,
                         const check_outcome *how)
 {
-    work w = {.a = a, .path = path, .o = o, .how = how, .best = split(a, text)};
+    work w = {.a = a, .path = path, .o = o, .how = how, .best = split(a, text),
+              .until = time(NULL) + MINUTES * 60};
     drop_chunks(&w);
     for (int round = 0; round < 12; round++) {
-        bool units = drop_units(&w), dims = lower_dims(&w);
-        if (!units && !dims) break;
+        bool units = drop_units(&w), shorter = shorten_all(&w), dims = lower_dims(&w);
+        if ((!units && !shorter && !dims) || late(&w)) break;
     }
     return join(a, &w.best);
 }
