@@ -200,9 +200,14 @@ static dfm_status resume_folder(app *x, const char *model, const char **out, dfm
     if (!flag && !x->cfg.train_resume) return DFM_OK;
     if (flag && *flag) {
         *out = flag;
-        if (app_is_run(x, flag) || dfm_file_exists(dfm_path_join(x->arena, flag, "MANIFEST")))
+        /* config.yaml alone: a run that was killed before its first step */
+        if (app_is_run(x, flag) || dfm_file_exists(dfm_path_join(x->arena, flag, "MANIFEST")) ||
+            dfm_file_exists(dfm_path_join(x->arena, flag, "config.yaml")))
             return DFM_OK;
-        return dfm_fail(err, DFM_BAD_CONFIG, "'%s' is no run folder", flag);
+        dfm_fail(err, DFM_BAD_CONFIG, "'%s' is no run folder", flag);
+        dfm_help(err, "--resume without a folder takes the run of run.name=, or the newest, or "
+                      "starts one");
+        return DFM_BAD_CONFIG;
     }
     if (x->cfg.run_name[0]) {
         const char *named = dfm_path_join(x->arena, x->cfg.run_folder, x->cfg.run_name);

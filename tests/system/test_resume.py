@@ -170,6 +170,19 @@ def killed_at_random_instants(kit):
 
 
 @case
+def killed_before_the_first_step(kit):
+    """A run folder that holds its configuration and nothing more: --resume starts from the beginning."""
+    plan = kit.small_plan()
+    train(kit, plan, "whole", 4, "train.seed=5", "-q")
+    whole = kit.folder / "runs/whole"
+    kit.write("runs/early/config.yaml", (whole / "config.yaml").read_text().replace("whole", "early"))
+    kit.write("runs/early/overrides.txt.tmp-1", "")
+    kit.rt("train", plan, "--resume", "runs/early").says("starting from the beginning")
+    same(kit.folder / "runs/early", results(whole), "killed before the first step")
+    kit.rt("train", plan, "--resume", "runs", code=78).says("no run folder", "run.name=")
+
+
+@case
 def a_damaged_checkpoint_is_not_used(kit):
     """The newest one is damaged: the run goes on from the one before, says so, and ends the same."""
     plan = kit.small_plan()
