@@ -128,6 +128,10 @@ void kz_gather_leaves(kz_frame *f, ir_val v, bool identity, bool expand, kz_leav
 /* Does a unit besides these two (NULL: none) read v? */
 bool kz_read_by_others(const kz_frame *f, ir_val v, const kz_unit *p, const kz_unit *c);
 void kz_fuse(kz_frame *f);
+/* The rule (docs/design/0004) that keeps two groups from being one kernel, or NULL. */
+const char *kz_why_apart(kz_frame *f, const kz_unit *p, const kz_unit *c);
+/* kernelize_remark.c: says what was fused into the kernel of this unit, and what was not. */
+void kz_remark_kernel(kz_frame *f, uint32_t unit, const kir_kernel *k);
 void kz_take_biases(kz_frame *f);                       /* kernelize_bias.c */
 
 /* -- kernelize_pull.c, kernelize_kernel.c ------------------------------------------------------ */

@@ -243,17 +243,11 @@ static void absorb_producers(kz_frame *f, uint32_t at)
 {
     for (uint32_t i = 0; i < f->units.p[at].leaves.n; i++) {
         kz_unit *c = &f->units.p[at], *p = unit_of(f, c->leaves.p[i].v);
-        ir_val v = c->leaves.p[i].v;
         space s;
         if (!p || p == c || p->dead) continue;
-        const char *why = objection(f, p, c, &s);
-        if (!why) {
-            merge(f, p, c, &s);
-            i = (uint32_t)-1;                /* its leaves have changed: from the start */
-        } else if (!p->anchor.i && !c->anchor.i) {
-            kz_note(f->z, kz_loc(f, v), "'%s' is not fused into '%s': rule %s", kz_name(f, v),
-                    kz_name(f, c->roots.p[c->roots.n - 1].v), why);
-        }
+        if (objection(f, p, c, &s)) continue;
+        merge(f, p, c, &s);
+        i = (uint32_t)-1;                    /* its leaves have changed: from the start */
     }
 }
 
@@ -279,6 +273,12 @@ static void merge_siblings(kz_frame *f, uint32_t at)
         if (!share_large(f, a, b) || depends(f, a, b) || depends(f, b, a)) continue;
         if (!objection(f, a, b, &s)) merge(f, a, b, &s);
     }
+}
+
+const char *kz_why_apart(kz_frame *f, const kz_unit *p, const kz_unit *c)
+{
+    space s;
+    return objection(f, p, c, &s);
 }
 
 void kz_fuse(kz_frame *f)

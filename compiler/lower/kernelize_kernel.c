@@ -57,6 +57,9 @@ static void kernel_done(kz_kernel *b)
     n->name = b->k->name;
     n->loc = b->k->loc;
     dfm_push(b->z->a, b->f->out, n);
+    if (!b->unit)
+        kz_note(b->z, b->k->loc, "kernel '%s' makes nothing new: it copies or combines results",
+                dfm_name_str(b->z->m->names, b->k->name));
 }
 
 /* -- space ------------------------------------------------------------------------------------- */
@@ -333,6 +336,7 @@ void kz_emit_group(kz_frame *f, uint32_t unit)
     for (uint32_t i = 0; i < n; i++) add_root(b, &u->roots.p[i], &dest[i], &partial[i]);
     b->stores_last = in_place(b);
     kernel_done(b);
+    kz_remark_kernel(f, unit, b->k);
     const ir_op *op = ir_op_of(f->g, first.v);
     if (f->keep_draws && n == 1 && op->kind == IR_RANDOM && op->at->random.name.i)
         f->out->p[f->out->n - 1]->replaces = op->at->random.name;

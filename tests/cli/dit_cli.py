@@ -7,6 +7,7 @@ Standard library only.
 """
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -90,6 +91,17 @@ class Dit(unittest.TestCase):
         self.assertLess(distance(b["images"][1], a["images"][1][:30 * 64]), 1e-4)
         self.assertNotEqual(a["images"][1][:640], a["images"][1][640:1280])
         self.assertTrue((self.folder / "a/samples.png").read_bytes().startswith(b"\x89PNG"))
+
+    def test_remarks_name_every_kernel(self):
+        args = [DFMC, SOURCE + "/models/dit.dfm", "--set", "dim.B=32", *SMALL, "--emit", "kernel"]
+        text = self.call(*args, "--remarks").splitlines()
+        made = {re.search(r"kernel '([^']+)' makes", l).group(1) for l in text if "' makes " in l}
+        kernels = {l.split()[1] for l in text if re.match(r" *kernel \S+ .*{$", l)}
+        fused = [l for l in text if "not fused" in l]
+        self.assertTrue(made)
+        self.assertEqual(made, kernels)
+        self.assertTrue(any("sums over its rows" in l for l in text))
+        self.assertTrue(fused and all(re.search(r"rule 3\.[1-6]: ", l) for l in fused))
 
     def test_other_sizes_are_refused(self):
         self.call(DFMC, SOURCE + "/models/dit.dfm", "-o", "wide.plan", "--set", "dim.B=4", "--set",

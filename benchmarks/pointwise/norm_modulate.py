@@ -1,0 +1,55 @@
+"""Norm + modulate, forward and backward, on buffers larger than the caches, against a plain copy.
+
+    python3 norm_modulate.py DFMC DFM_RT [--threads 2] [--rounds 5] [--target cpu]
+
+Compiles norm_modulate.dfm, runs `dfm-rt bench` some times, and prints for each of its larger
+kernels the bytes that it must move, the rate at which it does, and that rate as a share of a copy's
+(the larger copies of the same run, read and written bytes counted alike): median, from least to most.
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+COPY_BYTES = 1 << 26            # copies from this size on count as out of cache
+LARGE = 20e6                    # bytes of a kernel that is shown
+
+
+def run(rt, plan, threads):
+    env = dict(os.environ, OMP_NUM_THREADS=str(threads))
+    out = subprocess.run([rt, "bench", plan, "--program", "grad", "--count", "5", "--json"], env=env,
+                         capture_output=True, text=True, check=True).stdout
+    found = json.loads(out)
+    copy = max(rate for size, rate in found["roof_copies"] if size >= COPY_BYTES)
+    steps = {s["name"]: s for s in found["steps"] if s["kind"] == "kernel" and s["bytes"] >= LARGE}
+    return {n: (s["bytes"], s["bytes"] * s["calls"] / s["seconds"], copy) for n, s in steps.items()}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("dfmc")
+    parser.add_argument("dfm_rt")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--target", default="cpu")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        plan = os.path.join(folder, "norm_modulate.plan")
+        source = os.path.join(HERE, "norm_modulate.dfm")
+        subprocess.run([args.dfmc, "-q", source, "--target", args.target, "-o", plan], check=True)
+        rounds = [run(args.dfm_rt, plan, args.threads) for _ in range(args.rounds)]
+    print("copy: %.1f GB/s, median of %d rounds" %
+          (statistics.median(next(iter(r.values()))[2] for r in rounds) / 1e9, len(rounds)))
+    for name in rounds[0]:
+        shares = sorted(r[name][1] / r[name][2] for r in rounds)
+        rate = statistics.median(r[name][1] for r in rounds)
+        print("%-24s %6.1f MB  %6.1f GB/s  %4.0f%% of the copy, from %.0f to %.0f" %
+              (name, rounds[0][name][0] / 1e6, rate / 1e9, 100 * statistics.median(shares),
+               100 * shares[0], 100 * shares[-1]))
+
+
+if __name__ == "__main__":
+    main()
