@@ -132,10 +132,14 @@ def measure(o, members, size, batch, what):
 # -- saying it ---------------------------------------------------------------------------------------
 
 def processor():
+    name, has = platform.machine(), []
     for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.machine()
+        key, _, value = line.partition(":")
+        if key.strip() == "model name":
+            name = value.strip()
+        if key.strip() == "flags":
+            has = [f for f in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f in value.split()]
+    return "%s (%s)" % (name, " ".join(has)) if has else name
 
 
 def commit():
