@@ -24,10 +24,11 @@ typedef struct work {
     dfm_arena *a, *run;                      /* run: of one evaluation */
     differences_report *out;
     ir_graph *loss, *grad;
+    ir_graph *frozen;                        /* the loss, with stop_grad's values as inputs */
     double *params[1 << 12], *inputs[MAX_INPUTS];
     ir_type input_type[MAX_INPUTS];
     const char *input_name[MAX_INPUTS];
-    uint32_t n_inputs;
+    uint32_t n_inputs, n_frozen;             /* inputs from n_inputs on: values of stop_grad */
     target *targets;
     uint32_t n_targets;
     double base;                             /* the loss */
@@ -44,8 +45,9 @@ static double now(void)
 
 /* -- what stands in the way -------------------------------------------------------------------- */
 
-static bool contains(const ir_module *m, const ir_graph *g, bool (*is)(const ir_module *, const ir_op *),
-                     int depth)
+typedef bool op_test(const ir_module *m, const ir_op *op);
+
+static bool contains(const ir_module *m, const ir_graph *g, op_test *is, int depth)
 {
     for (uint32_t i = 1; i < g->ops.n && depth < 8; i++) {
         const ir_op *op = &g->ops.p[i];
@@ -67,6 +69,17 @@ static bool is_stop(const ir_module *m, const ir_op *op)
 static bool is_rounding(const ir_module *m, const ir_op *op)
 {
     return op->kind == IR_CAST && ir_type_of(m, op->type)->dtype == DFM_BF16;
+}
+
+/* Bodies too; g itself may have some, whose values are frozen. */
+static bool stops_inside(const ir_module *m, const ir_graph *g)
+{
+    for (uint32_t i = 1; i < g->ops.n; i++) {
+        const ir_op *op = &g->ops.p[i];
+        if (op->kind == IR_SCAN && contains(m, m->graphs.p[op->at->scan.body], is_stop, 1)) return true;
+        if (op->kind == IR_CALL && contains(m, m->graphs.p[op->at->call.body], is_stop, 1)) return true;
+    }
+    return false;
 }
 
 static void give_up(work *w, differences_verdict v, const char *why)
@@ -118,6 +131,46 @@ static bool make_loss(work *w, const ir_graph *g)
     }
     if (sum.i) ir_result_add(&b, sum, "loss");
     return sum.i != 0;
+}
+
+/* The same, where each stop_grad is an input: what differences move must not move its value. */
+static bool make_frozen(work *w)
+{
+    const ir_graph *g = w->loss;
+    w->frozen = ir_graph_create(w->m, "differences.frozen", NULL);
+    ir_builder b = {.m = w->m, .g = w->frozen};
+    ir_val *map = dfm_new_n(w->a, ir_val, g->ops.n), args[64];
+    for (uint32_t i = 1; i < g->ops.n; i++) {
+        const ir_op *op = &g->ops.p[i];
+        if (op->n_args > DFM_LEN(args)) return false;
+        if (op->kind == IR_INPUT) {
+            map[i] = ir_input_new(&b, op->type, IR_ROLE_FORMAL, op->at->input.index,
+                                  dfm_name_str(w->m->names, op->at->input.name));
+            continue;
+        }
+        if (op->kind == IR_STOP_GRAD) {
+            uint32_t k = w->n_inputs + w->n_frozen++;
+            if (k >= MAX_INPUTS) return false;
+            w->input_type[k] = op->type;
+            w->inputs[k] = dfm_new_n(w->a, double, ir_elems(w->m, op->type) + 1);
+            map[i] = ir_input_new(&b, op->type, IR_ROLE_FORMAL, k, dfm_fmt(w->a, "stop.%u", k));
+            continue;
+        }
+        for (uint32_t j = 0; j < op->n_args; j++) args[j] = map[op->args[j].i];
+        map[i] = ir_emit_copy(&b, op, args);
+    }
+    ir_result_add(&b, map[g->results.p[0].val.i], "loss");
+    return true;
+}
+
+/* Values of stop_grad at the base point, in the order of make_frozen. */
+static void keep_stops(void *user, const ir_graph *g, ir_val v, const double *data)
+{
+    work *w = user;
+    uint32_t k = w->n_inputs;
+    if (g != w->loss || ir_op_of(g, v)->kind != IR_STOP_GRAD) return;
+    for (uint32_t i = 1; i < v.i; i++) k += g->ops.p[i].kind == IR_STOP_GRAD;
+    memcpy(w->inputs[k], data, ir_elems(w->m, w->input_type[k]) * sizeof *data);
 }
 
 static bool make_gradient(work *w)
@@ -217,7 +270,8 @@ static const double *lookup(void *user, const ir_module *m, const ir_graph *g, i
 static bool evaluate(work *w, const ir_graph *g, dfm_arena *a, const double **out)
 {
     dfm_err err = {0};
-    ir_env env = {.round = IR_EXACT, .seed = w->o->seed, .step = 2, .lookup = lookup, .user = w};
+    ir_env env = {.round = IR_EXACT, .seed = w->o->seed, .step = 2, .lookup = lookup, .user = w,
+                  .trace = g == w->loss ? keep_stops : NULL};
     bool ok = ir_interpret(w->m, g, &env, a, out, &err) == DFM_OK;
     if (!ok) give_up(w, DIFFERENCES_FAILED, err.text);
     return ok;
@@ -226,7 +280,7 @@ static bool evaluate(work *w, const ir_graph *g, dfm_arena *a, const double **ou
 static double loss_at(work *w)
 {
     const double *out[1] = {0};
-    double x = evaluate(w, w->loss, w->run, out) ? out[0][0] : NAN;
+    double x = evaluate(w, w->frozen, w->run, out) ? out[0][0] : NAN;
     dfm_arena_reset(w->run);
     return x;
 }
@@ -350,7 +404,9 @@ static void attempts(work *w)
     for (uint32_t k = 0; k < ATTEMPTS && left; k++) {
         const double **out = dfm_new_n(w->a, const double *, w->grad->results.n + 1);
         fill(w, k);
-        if (!evaluate(w, w->grad, w->a, out)) return;
+        const double *loss[1];
+        if (!evaluate(w, w->grad, w->a, out) || !evaluate(w, w->loss, w->run, loss)) return;
+        dfm_arena_reset(w->run);
         if (!finite_all(w, out)) continue;
         ever_finite = true;
         w->base = out[0][0];
@@ -374,8 +430,8 @@ void differences_check(ir_module *m, const ir_graph *g, const differences_option
     work *w = dfm_new(a, work);
     *out = (differences_report){.verdict = DIFFERENCES_AGREE};
     *w = (work){.m = m, .o = o, .out = out, .a = a, .since = now()};
-    if (contains(m, g, is_stop, 0)) {
-        give_up(w, DIFFERENCES_NOT_TRIED, "stop_grad: its gradient is no derivative");
+    if (stops_inside(m, g)) {
+        give_up(w, DIFFERENCES_NOT_TRIED, "stop_grad in a repeat: its gradient is no derivative");
         return;
     }
     if (contains(m, g, is_rounding, 0)) {
@@ -391,6 +447,10 @@ void differences_check(ir_module *m, const ir_graph *g, const differences_option
         return;
     }
     if (!make_gradient(w)) return;
+    if (!make_frozen(w)) {
+        give_up(w, DIFFERENCES_NOT_TRIED, "too many operands");
+        return;
+    }
     make_targets(w);
     if (!w->n_targets) {
         give_up(w, DIFFERENCES_NONE, "no float input");
