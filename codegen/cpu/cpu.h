@@ -15,11 +15,11 @@ extern const char cg_text_prelude[], cg_text_attn_fwd[], cg_text_attn_bwd[], cg_
  * other; block b is rows (b % parts) * k->block .. of kept row b / parts. */
 void cpu_emit_kernel(dfm_sb *out, const kir_module *m, const kir_kernel *k, const char *symbol);
 
-/* -- cpu_emit_node.c: attention and scatter ------------------------------------------------- */
+/* -- cpu_attn.c, cpu_scatter.c ---------------------------------------------------------------- */
 void cpu_emit_attn(dfm_sb *out, const kir_module *m, const kir_attn *n, const char *symbol);
-void cpu_emit_scatter(dfm_sb *out, const kir_module *m, const kir_scatter *n, const char *symbol);
 /* Bytes of the scratch operand of an attention node. */
 uint64_t cpu_attn_scratch(const kir_attn *n, const kir_module *m);
+void cpu_emit_scatter(dfm_sb *out, const kir_module *m, const kir_scatter *n, const char *symbol);
 
 /* -- cpu_index.c: index expressions and addresses as text ------------------------------------ */
 typedef const char *cpu_dim_text(void *user, ir_dim d);  /* C expression of a dim's index */

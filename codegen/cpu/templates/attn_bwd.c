@@ -1,107 +1,281 @@
 /* attn_bwd.c - attention backward; scores are recomputed tile by tile from q, k and lse.
  *
- * Dao, "FlashAttention-2", 2023, algorithm 2: blocks of keys outside, blocks of queries inside; dK
- * and dV of a block in local tiles, dQ accumulated in memory in f32. One batch entry is one
- * thread's work, so nothing is shared and the order of every sum is fixed. Definitions as in
- * attn_fwd.c, and DO_S, DO_T, DQ_S, DQ_T, ... for the gradients; DQ_F32 is 1 if dq is f32.
- * Operands: q k v o lse [mask] do dq dk dv scratch (f32[batch, SEQ, DQ] if dq is not f32).
+ * Dao, "FlashAttention-2", 2023, algorithm 2: blocks of keys outside, blocks of queries inside. A
+ * tile of p and ds has queries down and keys along vectors; dk and dv of a block are held transposed,
+ * so that of the five products only dq = ds k has features along vectors. The scores start at -lse
+ * and do.v at -do.o, so that exp2 and p * ds are all that is left to do in registers.
+ * dq is summed over the blocks of keys in order. A job is a batch entry, or one of GROUPS ranges of
+ * its keys; then each range has its own sum of dq, and these are added up in order at the end: the
+ * order of every sum follows from the shapes alone.
+ * Definitions as in attn_fwd.c (QB queries and KB keys of a tile, multiples of 32), and DO_S, DO_T,
+ * DQ_S, DQ_T, ... for the gradients, and
+ *   GROUPS      see above
+ *   SUMS        bytes of scratch before the work areas
+ *   IN_PLACE    1: dq is f32, GROUPS is 1 and no tile needs padding: dq itself holds the sums
+ * Operands: q k v o lse [mask] do dq dk dv scratch. Scratch, in f32: -do.o [BATCH, SEQ]; sums of dq
+ * [BATCH, GROUPS, SUM_ROWS, SUM_T] unless IN_PLACE; work areas [SLOTS].
  */
+enum {
+    PV = OVER <= VL ? 1 : NV, PW = PV * VL,  /* vectors, keys of a panel */
+    DQR = ROWS(DQ), DVR = ROWS(DV), DQP = UP(DQR, VL), DVP = UP(DVR, VL), QBR = ROWS(QB),
+    SUM_ROWS = UP(SEQ, 8), SUM_T = IN_PLACE ? DQ_T : UP(DQ, 16),
+    BLOCKS = (OVER + KB - 1) / KB, SHARE = (BLOCKS + GROUPS - 1) / GROUPS,
+    /* rows asked for with each block of a product: the next tile's q, do, dq, and a share of k, v */
+    FETCH = 1 + (3 * QB + 2 * KB) / (KB / PW * (2 * QBR + DVR + DQR) / MR)
+};
+
+typedef struct work {
+    float kt[KB / PW][DQP][PW], vt[KB / PW][DVP][PW];   /* transposed */
+    float dk[KB / PW][DQP][PW], dv[KB / PW][DVP][PW];
+    float k[KB][DQP];                        /* scaled */
+    float q[QBR][DQR] ALIGNED, go[QBR][DVR] ALIGNED, p[QBR][KB] ALIGNED, ds[QBR][KB] ALIGNED;
+    float rows[PW][DQP > DVP ? DQP : DVP] ALIGNED;
+    float lse[QBR] ALIGNED, mean[QBR] ALIGNED;
+    ahead ahead;
+} work;
+
+_Static_assert(sizeof(work) <= WORK, "the work area");
+
+/* N keys and values. Padding is zero. */
+CHUNK pack_kv(work *w, const TK *k, const TV *v, int64_t N)
+{
+    float *rows = w->rows[0];
+    for (int64_t j = 0; j < N; j++)
+        for (int64_t d = 0; d < DQP; d++)
+            w->k[j][d] = d < DQ ? LK(k[j * (int64_t)K_T + d]) * (float)SCALE : 0;
+    for (int64_t at = 0; at < N; at += PW) {
+        for (int64_t j = 0; j < PW; j++)
+            for (int64_t d = 0; d < DQP; d++)
+                rows[j * DQP + d] = at + j < N && d < DQ ? LK(k[(at + j) * (int64_t)K_T + d]) : 0;
+        transpose_tile(PW, DQP, rows, DQP, w->kt[at / PW][0], PW);
+        for (int64_t j = 0; j < PW; j++)
+            for (int64_t d = 0; d < DVP; d++)
+                rows[j * DVP + d] = at + j < N && d < DV ? LV(v[(at + j) * (int64_t)V_T + d]) : 0;
+        transpose_tile(PW, DVP, rows, DVP, w->vt[at / PW][0], PW);
+    }
+}
+
+/* M queries, scaled and in units of log 2, and what comes back for them. Padding is zero. */
+CHUNK pack_q(work *w, const TQ *q, const TDO *go, const float *lse, const float *mean, int64_t M)
+{
+    for (int64_t i = 0; i < M; i++) {
+        for (int64_t d = 0; d < DQ; d++)
+            w->q[i][d] = LQ(q[i * (int64_t)Q_T + d]) * (float)(SCALE * 0x1.71547652b82fep+0);
+        for (int64_t d = DQ; d < DQR; d++) w->q[i][d] = 0;
+        for (int64_t d = 0; d < DV; d++) w->go[i][d] = LDO(go[i * (int64_t)DO_T + d]);
+        for (int64_t d = DV; d < DVR; d++) w->go[i][d] = 0;
+        const float l = lse[i * (int64_t)LSE_T];
+        w->lse[i] = l == -INFINITY ? l : -l * 0x1.715476p+0f;
+        w->mean[i] = mean[i];
+    }
+    for (int64_t i = M; i < ROWS(M); i++) {
+        memset(w->q[i], 0, sizeof w->q[i]);
+        memset(w->go[i], 0, sizeof w->go[i]);
+        w->lse[i] = w->mean[i] = 0;
+    }
+}
+
+/* p = exp2(q k^T - lse) */
+CHUNK weights(work *w, int64_t M, int64_t N)
+{
+    const vec magic = splat(0x1.8p+23f), least = splat(-126.0f);
+    for (int64_t at = 0; at < N; at += PW)
+        ROW_BLOCKS(ROWS(M), {
+            fetch_ahead(&w->ahead, FETCH);
+            vec c[8][NV];
+            EACH(mr, PV, c[i][j] = splat(w->lse[row + i]));
+            product(mr, PV, DQ, w->q[row], DQR, 1, w->kt[at / PW][0], PW, c);
+            EACH(mr, PV, store(w->p[row + i] + at + j * VL, exp2_from(c[i][j], magic, least)));
+        });
+}
+
+CHUNK hide(work *w, const uint8_t *mask, int64_t b, int64_t i0, int64_t M, int64_t j0, int64_t N)
+{
+    (void)mask, (void)b;
+    for (int64_t i = 0; i < M; i++)
+        for (int64_t j = 0; j < N; j++)
+            if (!SEES(i0 + i, j0 + j)) w->p[i][j] = 0;
+}
+
+/* ds = p (do v^T - do.o) */
+CHUNK slopes(work *w, int64_t M, int64_t N)
+{
+    for (int64_t at = 0; at < N; at += PW)
+        ROW_BLOCKS(ROWS(M), {
+            fetch_ahead(&w->ahead, FETCH);
+            vec c[8][NV];
+            EACH(mr, PV, c[i][j] = splat(w->mean[row + i]));
+            product(mr, PV, DV, w->go[row], DVR, 1, w->vt[at / PW][0], PW, c);
+            EACH(mr, PV, store(w->ds[row + i] + at + j * VL,
+                               c[i][j] * load(w->p[row + i] + at + j * VL)));
+        });
+}
+
+/* dv^T += do^T p and dk^T += q^T ds, features down. */
+CHUNK add_dv(work *w, int64_t M, int64_t N)
+{
+    for (int64_t at = 0; at < N; at += PW) {
+        float *to = w->dv[at / PW][0];
+        ROW_BLOCKS(DVR, {
+            fetch_ahead(&w->ahead, FETCH);
+            vec c[8][NV];
+            EACH(mr, PV, c[i][j] = load(to + (row + i) * PW + j * VL));
+            product(mr, PV, M, w->go[0] + row, 1, DVR, w->p[0] + at, KB, c);
+            EACH(mr, PV, store(to + (row + i) * PW + j * VL, c[i][j]));
+        });
+    }
+}
+
+CHUNK add_dk(work *w, int64_t M, int64_t N)
+{
+    for (int64_t at = 0; at < N; at += PW) {
+        float *to = w->dk[at / PW][0];
+        ROW_BLOCKS(DQR, {
+            fetch_ahead(&w->ahead, FETCH);
+            vec c[8][NV];
+            EACH(mr, PV, c[i][j] = load(to + (row + i) * PW + j * VL));
+            product(mr, PV, M, w->q[0] + row, 1, DQR, w->ds[0] + at, KB, c);
+            EACH(mr, PV, store(to + (row + i) * PW + j * VL, c[i][j]));
+        });
+    }
+}
+
+/* dq += ds k; columns from e, nv vectors wide. */
+INLINE void add_dq_columns(work *w, float *sum, int64_t M, int64_t N, int64_t e, int nv)
+{
+    ROW_BLOCKS(ROWS(M), {
+        vec c[8][NV];
+        float *to = sum + row * SUM_T + e;
+        EACH(mr, nv, c[i][j] = load(to + i * (int64_t)SUM_T + j * VL));
+        product(mr, nv, N, w->ds[row], KB, 1, w->k[0] + e, DQP, c);
+        EACH(mr, nv, store(to + i * (int64_t)SUM_T + j * VL, c[i][j]));
+    });
+}
+
+CHUNK add_dq(work *w, float *sum, int64_t M, int64_t N)
+{
+    int64_t e = 0;
+    for (; e + NV * VL <= UP(DQ, VL); e += NV * VL) add_dq_columns(w, sum, M, N, e, NV);
+    if (e < DQ) add_dq_columns(w, sum, M, N, e, 1);
+}
+
+/* The block's N rows of dk and dv. */
+CHUNK finish(work *w, TDK *dk, TDV *dv, int64_t N)
+{
+    float *rows = w->rows[0];
+    for (int64_t at = 0; at < N; at += PW) {
+        const int64_t n = N - at < PW ? N - at : PW;
+        transpose_tile(DQP, PW, w->dk[at / PW][0], PW, rows, DQP);
+        for (int64_t j = 0; j < n; j++)
+            for (int64_t d = 0; d < DQ; d++)
+                dk[(at + j) * (int64_t)DK_T + d] = SDK(rows[j * DQP + d] * 0x1.62e43p-1f);
+        transpose_tile(DVP, PW, w->dv[at / PW][0], PW, rows, DVP);
+        for (int64_t j = 0; j < n; j++)
+            for (int64_t d = 0; d < DV; d++)
+                dv[(at + j) * (int64_t)DV_T + d] = SDV(rows[j * DVP + d]);
+    }
+}
+
+/* What is packed next: the next tile's queries; with the last, the next block's keys too. */
+static void plan_ahead(work *w, void *const *p, int64_t b, float *sum, int64_t i0, int64_t j0)
+{
+    const TQ *q = p[0];
+    const TDO *go = p[5 + HAS_MASK];
+    w->ahead = (ahead){0};
+    int64_t i = i0 + QB, j = j0;
+    if (i >= SEQ) i = 0, j += KB;
+    if (j >= OVER) j = 0, b++;
+    if (b == BATCH) return;
+    const int64_t M = SEQ - i < QB ? SEQ - i : QB, N = OVER - j < KB ? OVER - j : KB;
+    w->ahead.s[0] = AHEAD(q + Q_S(b) + i * Q_T, M, Q_T, DQ);
+    w->ahead.s[1] = AHEAD(go + DO_S(b) + i * DO_T, M, DO_T, DV);
+    if (j == j0) {
+        w->ahead.s[2] = AHEAD(sum + i * SUM_T, M, SUM_T, DQ);
+        return;
+    }
+    w->ahead.s[2] = AHEAD((const TK *)p[1] + K_S(b) + j * K_T, N, K_T, DQ);
+    w->ahead.s[3] = AHEAD((const TV *)p[2] + V_S(b) + j * V_T, N, V_T, DV);
+}
+
+/* Keys j0.. with all queries that see them. */
+CHUNK block(work *w, void *const *p, int64_t b, float *sum, int64_t j0)
+{
+    const int64_t N = OVER - j0 < KB ? OVER - j0 : KB;
+    const TQ *q = (const TQ *)p[0] + Q_S(b);
+    const TDO *go = (const TDO *)p[5 + HAS_MASK] + DO_S(b);
+    const float *lse = (const float *)p[4] + LSE_S(b);
+    const float *mean = (const float *)p[9 + HAS_MASK] + b * SEQ;
+    const uint8_t *mask = HAS_MASK ? p[5] : 0;
+    pack_kv(w, (const TK *)p[1] + K_S(b) + j0 * K_T, (const TV *)p[2] + V_S(b) + j0 * V_T, N);
+    memset(w->dk, 0, sizeof w->dk);
+    memset(w->dv, 0, sizeof w->dv);
+    for (int64_t i0 = 0; i0 < SEQ; i0 += QB) {
+        const int64_t M = SEQ - i0 < QB ? SEQ - i0 : QB;
+        if (tile_hidden(i0, M, j0, N)) continue;
+        plan_ahead(w, p, b, sum, i0, j0);
+        pack_q(w, q + i0 * Q_T, go + i0 * DO_T, lse + i0 * LSE_T, mean + i0, M);
+        weights(w, M, N);
+        if (!tile_open(i0, M, j0, N)) hide(w, mask, b, i0, M, j0, N);
+        slopes(w, M, N);
+        add_dv(w, M, N);
+        add_dk(w, M, N);
+        add_dq(w, sum + i0 * SUM_T, M, N);
+    }
+    finish(w, (TDK *)p[7 + HAS_MASK] + DK_S(b) + j0 * DK_T,
+           (TDV *)p[8 + HAS_MASK] + DV_S(b) + j0 * DV_T, N);
+}
+
+/* Where job's sums of dq are. */
+INLINE float *sums(void *const *p, int64_t job)
+{
+    if (IN_PLACE) return (float *)p[6 + HAS_MASK] + DQ_S(job);
+    return (float *)p[9 + HAS_MASK] + UP((int64_t)BATCH * SEQ, 16) + job * ((int64_t)SUM_ROWS * SUM_T);
+}
+
+/* -do.o of all rows */
+static void row_means(void *const *p)
+{
+#pragma omp parallel for schedule(static) if (WORTH)
+    for (int64_t r = 0; r < (int64_t)BATCH * SEQ; r++) {
+        const int64_t b = r / SEQ, i = r % SEQ;
+        const TO *o = (const TO *)p[3] + O_S(b) + i * O_T;
+        const TDO *go = (const TDO *)p[5 + HAS_MASK] + DO_S(b) + i * DO_T;
+        float t = 0;
+#pragma omp simd reduction(+ : t)
+        for (int64_t d = 0; d < DV; d++) t += LO(o[d]) * LDO(go[d]);
+        ((float *)p[9 + HAS_MASK])[r] = -t;
+    }
+}
+
+/* dq = the groups' sums, in order */
+static void collect(void *const *p)
+{
+#pragma omp parallel for schedule(static) if (WORTH)
+    for (int64_t r = 0; r < (int64_t)BATCH * SEQ; r++) {
+        const int64_t b = r / SEQ, i = r % SEQ;
+        const float *from = sums(p, b * GROUPS) + i * SUM_T;
+        TDQ *dq = (TDQ *)p[6 + HAS_MASK] + DQ_S(b) + i * DQ_T;
+        for (int64_t d = 0; d < DQ; d++) {
+            float t = from[d];
+            for (int64_t g = 1; g < GROUPS; g++) t += from[g * ((int64_t)SUM_ROWS * SUM_T) + d];
+            dq[d] = SDQ(t);
+        }
+    }
+}
+
 void FN(const kctx *x, void *const *p)
 {
     (void)x;
-    enum { QB = 48, KB = 64, DQP = PAD(DQ), DVP = PAD(DV) };
-    const TQ *q = p[0];
-    const TK *k = p[1];
-    const TV *v = p[2];
-#if HAS_MASK
-    const uint8_t *mask = p[5];
-#endif
-    const TO *o = p[3];
-    const float *lse = p[4];
-    const TDO *d_o = p[5 + HAS_MASK];
-    TDQ *dq = p[6 + HAS_MASK];
-    TDK *dk = p[7 + HAS_MASK];
-    TDV *dv = p[8 + HAS_MASK];
-#pragma omp parallel for schedule(static) if ((int64_t)B0 * B1 * B2 * B3 * SEQ * OVER > 4096)
-    for (int64_t b = 0; b < (int64_t)B0 * B1 * B2 * B3; b++) {
-#if DQ_F32
-        float *sum = dq + DQ_S(b);
-        enum { SUM_T = DQ_T };
-#else
-        float *sum = (float *)p[9 + HAS_MASK] + b * (int64_t)SEQ * DQ;
-        enum { SUM_T = DQ };
-#endif
-        for (int64_t i = 0; i < SEQ; i++)
-            for (int d = 0; d < DQ; d++) sum[i * SUM_T + d] = 0;
-        for (int64_t j0 = 0; j0 < OVER; j0 += KB) {
-            const int N = (int)(OVER - j0 < KB ? OVER - j0 : KB);
-            float ks[KB * DQP] __attribute__((aligned(64))), kt[DQ * KB] __attribute__((aligned(64)));
-            float vt[DV * KB] __attribute__((aligned(64)));
-            float dks[KB * DQP] __attribute__((aligned(64))), dvs[KB * DVP] __attribute__((aligned(64)));
-            for (int j = 0; j < KB; j++) {
-                for (int d = 0; d < DQP; d++) {
-                    float e = j < N && d < DQ ? LK(k[K_S(b) + (j0 + j) * (int64_t)K_T + d]) : 0;
-                    ks[j * DQP + d] = e;
-                    if (d < DQ) kt[d * KB + j] = e;
-                    dks[j * DQP + d] = 0;
-                }
-                for (int d = 0; d < DVP; d++) {
-                    if (d < DV) vt[d * KB + j] = j < N ? LV(v[V_S(b) + (j0 + j) * (int64_t)V_T + d]) : 0;
-                    dvs[j * DVP + d] = 0;
-                }
-            }
-            for (int64_t i0 = 0; i0 < SEQ; i0 += QB) {
-                const int M = (int)(SEQ - i0 < QB ? SEQ - i0 : QB);
-                if (CAUSAL && i0 + M - 1 < j0) continue;
-                float qs[QB * DQP] __attribute__((aligned(64))), dos[QB * DVP] __attribute__((aligned(64)));
-                float s[QB * KB] __attribute__((aligned(64))), ds[QB * KB] __attribute__((aligned(64)));
-                float dqs[QB * DQP] __attribute__((aligned(64))), dot[QB];
-                for (int i = 0; i < M; i++) {
-                    float t = 0;
-                    for (int d = 0; d < DQP; d++)
-                        qs[i * DQP + d] = d < DQ ? LQ(q[Q_S(b) + (i0 + i) * (int64_t)Q_T + d]) : 0;
-                    for (int d = 0; d < DVP; d++)
-                        dos[i * DVP + d] = d < DV ? LDO(d_o[DO_S(b) + (i0 + i) * (int64_t)DO_T + d]) : 0;
-                    for (int d = 0; d < DV; d++)
-                        t += dos[i * DVP + d] * LO(o[O_S(b) + (i0 + i) * (int64_t)O_T + d]);
-                    dot[i] = t;
-                }
-                tile_gemm(M, KB, DQ, qs, DQP, 1, kt, KB, s, KB, 0);
-                tile_gemm(M, KB, DV, dos, DVP, 1, vt, KB, ds, KB, 0);
-                for (int i = 0; i < M; i++) {
-                    float *si = s + i * KB, *di = ds + i * KB;
-                    const float l = lse[LSE_S(b) + (i0 + i) * (int64_t)LSE_T];
-                    const float base = l == -INFINITY ? INFINITY : l, t = dot[i];
-#pragma omp simd
-                    for (int j = 0; j < KB; j++) si[j] = f_exp(si[j] * (float)SCALE - base);
-                    if (N < KB || CAUSAL || WINDOW || HAS_MASK)
-                        for (int j = 0; j < KB; j++) {
-                            int see = j < N && attn_sees(i0 + i, j0 + j);
-#if HAS_MASK
-                            see = see && mask[MASK_S(b) + (i0 + i) * (int64_t)MASK_I +
-                                              (j0 + j) * (int64_t)MASK_J];
-#endif
-                            if (!see) si[j] = 0;
-                        }
-                    for (int j = 0; j < KB; j++) di[j] = si[j] * (di[j] - t) * (float)SCALE;
-                }
-                tile_gemm(KB, DVP, M, s, 1, KB, dos, DVP, dvs, DVP, 1);
-                tile_gemm(KB, DQP, M, ds, 1, KB, qs, DQP, dks, DQP, 1);
-                tile_gemm(M, DQP, N, ds, KB, 1, ks, DQP, dqs, DQP, 0);
-                for (int i = 0; i < M; i++)
-                    for (int d = 0; d < DQ; d++) sum[(i0 + i) * SUM_T + d] += dqs[i * DQP + d];
-            }
-            for (int j = 0; j < N; j++) {
-                for (int d = 0; d < DQ; d++)
-                    dk[DK_S(b) + (j0 + j) * (int64_t)DK_T + d] = SDK(dks[j * DQP + d]);
-                for (int d = 0; d < DV; d++)
-                    dv[DV_S(b) + (j0 + j) * (int64_t)DV_T + d] = SDV(dvs[j * DVP + d]);
-            }
-        }
-#if !DQ_F32
-        for (int64_t i = 0; i < SEQ; i++)
-            for (int d = 0; d < DQ; d++)
-                dq[DQ_S(b) + i * DQ_T + d] = SDQ(sum[i * SUM_T + d]);
-#endif
+    row_means(p);
+#pragma omp parallel for schedule(dynamic) if (WORTH) THREADS
+    for (int64_t job = 0; job < (int64_t)BATCH * GROUPS; job++) {
+        WORK_AREA(w, p[9 + HAS_MASK], SUMS);
+        const int64_t b = job / GROUPS, first = job % GROUPS * SHARE * KB;
+        float *sum = sums(p, job);
+        for (int64_t i = 0; i < (IN_PLACE ? SEQ : SUM_ROWS); i++)
+            for (int64_t d = 0; d < (IN_PLACE ? DQ : SUM_T); d++) sum[i * SUM_T + d] = 0;
+        for (int64_t j0 = first; j0 < OVER && j0 < first + SHARE * KB; j0 += KB)
+            block(w, p, b, sum, j0);
     }
+    if (!IN_PLACE) collect(p);
 }

@@ -1,85 +1,227 @@
-/* attn_fwd.c - attention forward; no more than a QB x KB tile of the scores exists at a time.
+/* attn_fwd.c - attention forward; no more than a KB x panel tile of the scores exists at a time.
  *
  * Dao, "FlashAttention-2", 2023, algorithm 1: per block of queries, a running maximum and sum over
- * blocks of keys. The emitter defines, before this text:
+ * blocks of keys. Scores are held transposed, keys down and queries along vectors, so that maximum,
+ * sum and rescaling work lane by lane, keys and values are read as they lie (broadcast), and no head
+ * size wastes lanes. Scores are in units of log 2 (scale and log2 e are folded into q) and are taken
+ * relative to an integer near the maximum, so that rescaling is exact and exp2 needs no reduction.
+ * The emitter defines, before this text:
  *   FN                       name of the function
  *   B0 B1 B2 B3              batch extents      SEQ OVER   queries, keys    DQ DV  head sizes
  *   SCALE CAUSAL WINDOW      WINDOW 0: none     HAS_MASK
+ *   QB KB                    queries of a job (a multiple of 32); keys of a block (of 8)
  *   TQ TK TV TO, LQ() ...    element types and their conversions to and from float
  *   Q_S(b) K_S(b) ...        offset of batch entry b; Q_T K_T V_T O_T token strides; LSE_T
  *   MASK_S(b), MASK_I, MASK_J strides of the mask
- * Operands: q k v o lse [mask].
+ *   WORK SLOTS               bytes of a work area; 0 slots: on the stack, else in scratch, one a thread
+ * Operands: q k v o lse [mask] [scratch].
  */
-void FN(const kctx *x, void *const *p)
+enum {
+    PV = SEQ <= VL ? 1 : NV, PW = PV * VL,   /* vectors, queries of a panel */
+    DQP = UP(DQ, VL), DVR = ROWS(DV), DVP = UP(DVR, VL), KBR = ROWS(KB),
+    JOBS = (SEQ + QB - 1) / QB, SHARE = JOBS * BATCH >= 64 ? 4 : (JOBS * BATCH + 15) / 16,
+    BLOCKS = (OVER + KB - 1) / KB,
+    /* rows asked for with each block of a product, so that all are before they are needed */
+    FETCH = 1 + (2 * KB * BLOCKS + 2 * QB) / (BLOCKS * (QB / PW) * (KBR / MR + DVR / MR))
+};
+
+typedef struct work {
+    float q[QB / PW][DQP][PW], acc[QB / PW][DVP][PW] ALIGNED;
+    float k[KBR][DQ] ALIGNED, v[KB][DVR] ALIGNED, s[KBR][PW] ALIGNED;
+    float rows[PW][DQP > DVP ? DQP : DVP] ALIGNED;
+    float top[QB] ALIGNED, sum[QB] ALIGNED, shrink[PW] ALIGNED;
+    ahead ahead;
+    uint64_t seen;                           /* panels with results (at most 64) */
+} work;
+
+_Static_assert(sizeof(work) <= WORK, "the work area");
+
+/* A panel of queries, scaled and transposed; rows beyond M are zero. */
+CHUNK pack_q(work *w, int64_t panel, const TQ *q, int64_t M)
 {
-    (void)x;
-    enum { QB = 48, KB = 64, DVP = PAD(DV), NQB = (SEQ + QB - 1) / QB };
+    float *rows = w->rows[0];
+    for (int64_t i = 0; i < PW; i++)
+        for (int64_t d = 0; d < DQP; d++)
+            rows[i * DQP + d] = i < M && d < DQ
+                                    ? LQ(q[i * (int64_t)Q_T + d]) * (float)(SCALE * 0x1.71547652b82fep+0)
+                                    : 0;
+    transpose_tile(PW, DQP, rows, DQP, w->q[panel][0], PW);
+}
+
+/* N keys and values as f32, densely. */
+CHUNK pack_kv(work *w, const TK *k, const TV *v, int64_t N)
+{
+    for (int64_t j = 0; j < N; j++) {
+        for (int64_t d = 0; d < DQ; d++) w->k[j][d] = LK(k[j * (int64_t)K_T + d]);
+        for (int64_t d = 0; d < DV; d++) w->v[j][d] = LV(v[j * (int64_t)V_T + d]);
+        for (int64_t d = DV; d < DVR; d++) w->v[j][d] = 0;
+    }
+    for (int64_t j = N; j < ROWS(N); j++)
+        for (int64_t d = 0; d < DQ; d++) w->k[j][d] = 0;
+}
+
+/* Scores of N keys (rows) with the panel's queries; what may not be seen becomes -inf. */
+CHUNK scores(work *w, int64_t panel, int64_t N)
+{
+    ROW_BLOCKS(ROWS(N), {
+        fetch_ahead(&w->ahead, FETCH);
+        vec c[8][NV] = {0};
+        product(mr, PV, DQ, w->k[row], DQ, 1, w->q[panel][0], PW, c);
+        EACH(mr, PV, store(w->s[row + i] + j * VL, c[i][j]));
+    });
+}
+
+CHUNK hide(work *w, const uint8_t *mask, int64_t b, int64_t i0, int64_t M, int64_t j0, int64_t N)
+{
+    (void)mask, (void)b, (void)M;
+    for (int64_t j = 0; j < N; j++)
+        for (int64_t i = 0; i < PW; i++)
+            if (!(HAS_MASK && i >= M) && !SEES(i0 + i, j0 + j)) w->s[j][i] = -INFINITY;
+}
+
+/* Scores become 2^(score - top), rounded relative to an integer top; the sums and the factors by
+ * which older sums shrink. `some`: the tile has hidden scores, which become 0. */
+CHUNK soften(work *w, int64_t panel, int64_t N, int some)
+{
+    float *top = w->top + panel * PW, *sum = w->sum + panel * PW, *shrink = w->shrink;
+    vec m[4][PV];
+    EACH(4, PV, m[i][j] = splat(-INFINITY));
+    int64_t r = 0;
+    for (; r + 4 <= N; r += 4) EACH(4, PV, m[i][j] = larger(load(w->s[r + i] + j * VL), m[i][j]));
+    for (; r < N; r++) EACH(1, PV, m[i][j] = larger(load(w->s[r] + j * VL), m[i][j]));
+    float best[PW] ALIGNED, least[PW] ALIGNED, magic[PW] ALIGNED;
+    EACH(1, PV, store(best + j * VL, larger(larger(m[0][j], m[1][j]), larger(m[2][j], m[3][j]))));
+    int far = 0;
+    for (int i = 0; i < PW; i++) {
+        const float old = top[i], near = rintf(best[i]), now = near > old ? near : old;
+        const float k = old - now, ref = now == -INFINITY ? 0.0f : now;
+        shrink[i] = k >= -126.0f ? as_float(((int32_t)k + 127) << 23) : 0.0f;
+        top[i] = now;
+        best[i] = ref;
+        least[i] = ref - 126.0f;
+        magic[i] = 0x1.8p+23f - ref;
+        far |= !(ref > -0x1p+22f && ref < 0x1p+22f);
+    }
+    if (far)                                 /* beyond exp2_from's range: subtract first */
+        for (int64_t j = 0; j < N; j++)
+            for (int i = 0; i < PW; i++) w->s[j][i] -= best[i];
+    vec a[4][PV];
+    EACH(4, PV, a[i][j] = (vec){0});
+    vec mg[PV], lo[PV];
+    EACH(1, PV, mg[j] = far ? splat(0x1.8p+23f) : load(magic + j * VL));
+    EACH(1, PV, lo[j] = far ? splat(-126.0f) : load(least + j * VL));
+    for (r = 0; r + 4 <= N; r += 4)
+        EACH(4, PV, vec s = load(w->s[r + i] + j * VL), e = exp2_from(s, mg[j], lo[j]);
+             if (some) e = (vec)((ivec)e & ~(s == -INFINITY));
+             store(w->s[r + i] + j * VL, e); a[i][j] += e);
+    for (; r < N; r++)
+        EACH(1, PV, vec s = load(w->s[r] + j * VL), e = exp2_from(s, mg[j], lo[j]);
+             if (some) e = (vec)((ivec)e & ~(s == -INFINITY));
+             store(w->s[r] + j * VL, e); a[0][j] += e);
+    EACH(1, PV, store(sum + j * VL, load(sum + j * VL) * load(shrink + j * VL) +
+                                        ((a[0][j] + a[1][j]) + (a[2][j] + a[3][j]))));
+}
+
+/* acc = acc * shrink + v^T s, features down. The first time acc holds nothing. */
+CHUNK values(work *w, int64_t panel, int64_t N, int first)
+{
+    const float *shrink = w->shrink;
+    float *acc = w->acc[panel][0];
+    ROW_BLOCKS(DVR, {
+        fetch_ahead(&w->ahead, FETCH);
+        vec c[8][NV];
+        if (first) EACH(mr, PV, c[i][j] = (vec){0});
+        else EACH(mr, PV, c[i][j] = load(acc + (row + i) * PW + j * VL) * load(shrink + j * VL));
+        product(mr, PV, N, w->v[0] + row, 1, DVR, w->s[0], PW, c);
+        EACH(mr, PV, store(acc + (row + i) * PW + j * VL, c[i][j]));
+    });
+}
+
+/* The panel's M results, divided by their sums and transposed back. */
+CHUNK finish(work *w, int64_t panel, TO *o, float *lse, int64_t M)
+{
+    float *acc = w->acc[panel][0], *rows = w->rows[0], inv[PW] ALIGNED;
+    float *sum = w->sum + panel * PW, *top = w->top + panel * PW;
+#pragma omp simd
+    for (int i = 0; i < PW; i++) {
+        inv[i] = sum[i] == 0 ? 0.0f : 1.0f / sum[i];
+        top[i] = sum[i] == 0 ? -INFINITY : __builtin_fmaf(top[i], 0x1.62e43p-1f, f_log(sum[i]));
+    }
+    for (int64_t d = 0; d < DVP; d++)
+        for (int j = 0; j < PV; j++)
+            store(acc + d * PW + j * VL, load(acc + d * PW + j * VL) * load(inv + j * VL));
+    transpose_tile(DVP, PW, acc, PW, rows, DVP);
+    for (int64_t i = 0; i < M; i++) {
+        for (int64_t d = 0; d < DV; d++) o[i * (int64_t)O_T + d] = SO(rows[i * DVP + d]);
+        lse[i * (int64_t)LSE_T] = top[i];
+    }
+}
+
+/* What is packed next: the next block of keys and values, or the next job's first; and, near the
+ * end of a job, its results' lines. */
+static void plan_ahead(work *w, void *const *p, int64_t b, int64_t i0, int64_t j0)
+{
     const TQ *q = p[0];
     const TK *k = p[1];
     const TV *v = p[2];
-#if HAS_MASK
-    const uint8_t *mask = p[5];
-#endif
-    TO *o = p[3];
-    float *lse = p[4];
-#pragma omp parallel for schedule(static) if ((int64_t)B0 * B1 * B2 * B3 * SEQ * OVER > 4096)
-    for (int64_t job = 0; job < (int64_t)B0 * B1 * B2 * B3 * NQB; job++) {
-        const int64_t b = job / NQB, i0 = job % NQB * QB;
-        const int M = (int)(SEQ - i0 < QB ? SEQ - i0 : QB);
-        const TQ *qb = q + Q_S(b) + i0 * Q_T;
-        const TK *kb = k + K_S(b);
-        const TV *vb = v + V_S(b);
-        float qs[QB * DQ] __attribute__((aligned(64))), kt[DQ * KB] __attribute__((aligned(64)));
-        float vs[KB * DVP] __attribute__((aligned(64))), s[QB * KB] __attribute__((aligned(64)));
-        float acc[QB * DVP] __attribute__((aligned(64))), top[QB], sum[QB];
-        for (int i = 0; i < M; i++) {
-            for (int d = 0; d < DQ; d++) qs[i * DQ + d] = LQ(qb[i * (int64_t)Q_T + d]) * (float)SCALE;
-            for (int d = 0; d < DVP; d++) acc[i * DVP + d] = 0;
-            top[i] = -INFINITY;
-            sum[i] = 0;
+    const TO *o = p[3];
+    const int64_t M = SEQ - i0 < QB ? SEQ - i0 : QB;
+    w->ahead = (ahead){0};
+    if (j0 + KB < OVER) {
+        const int64_t j = j0 + KB, N = OVER - j < KB ? OVER - j : KB;
+        w->ahead.s[0] = AHEAD(k + K_S(b) + j * K_T, N, K_T, DQ);
+        w->ahead.s[1] = AHEAD(v + V_S(b) + j * V_T, N, V_T, DV);
+        return;
+    }
+    w->ahead.s[0] = AHEAD(o + O_S(b) + i0 * O_T, M, O_T, DV);
+    i0 = i0 + QB < SEQ ? i0 + QB : 0;
+    b += i0 == 0;
+    if (b == BATCH) return;
+    w->ahead.s[1] = AHEAD(q + Q_S(b) + i0 * Q_T, SEQ - i0 < QB ? SEQ - i0 : QB, Q_T, DQ);
+    w->ahead.s[2] = AHEAD(k + K_S(b), OVER < KB ? OVER : KB, K_T, DQ);
+    w->ahead.s[3] = AHEAD(v + V_S(b), OVER < KB ? OVER : KB, V_T, DV);
+}
+
+/* Queries i0.. of batch entry b. */
+CHUNK attend(work *w, void *const *p, int64_t b, int64_t i0)
+{
+    const int64_t M = SEQ - i0 < QB ? SEQ - i0 : QB;
+    const TK *k = (const TK *)p[1] + K_S(b);
+    const TV *v = (const TV *)p[2] + V_S(b);
+    const uint8_t *mask = HAS_MASK ? p[5] : 0;
+    for (int64_t i = 0; i < M; i += PW)
+        pack_q(w, i / PW, (const TQ *)p[0] + Q_S(b) + (i0 + i) * (int64_t)Q_T, M - i);
+    w->seen = 0;
+    for (int64_t i = 0; i < QB; i++) w->top[i] = -INFINITY, w->sum[i] = 0;
+    for (int64_t j0 = 0; j0 < OVER; j0 += KB) {
+        const int64_t N = OVER - j0 < KB ? OVER - j0 : KB;
+        if (tile_hidden(i0, M, j0, N)) continue;
+        pack_kv(w, k + j0 * (int64_t)K_T, v + j0 * (int64_t)V_T, N);
+        plan_ahead(w, p, b, i0, j0);
+        for (int64_t i = 0; i < M; i += PW) {
+            const int64_t rows = M - i < PW ? M - i : PW;
+            if (tile_hidden(i0 + i, rows, j0, N)) continue;
+            const int some = !tile_open(i0 + i, rows, j0, N);
+            scores(w, i / PW, N);
+            if (some) hide(w, mask, b, i0 + i, rows, j0, N);
+            soften(w, i / PW, N, some);
+            values(w, i / PW, N, !(w->seen >> (i / PW) & 1));
+            w->seen |= (uint64_t)1 << (i / PW);
         }
-        for (int64_t j0 = 0; j0 < OVER; j0 += KB) {
-            const int N = (int)(OVER - j0 < KB ? OVER - j0 : KB);
-            if (CAUSAL && j0 > i0 + M - 1) break;
-            for (int j = 0; j < KB; j++)
-                for (int d = 0; d < DQ; d++)
-                    kt[d * KB + j] = j < N ? LK(kb[(j0 + j) * (int64_t)K_T + d]) : 0;
-            for (int j = 0; j < KB; j++)
-                for (int d = 0; d < DVP; d++)
-                    vs[j * DVP + d] = j < N && d < DV ? LV(vb[(j0 + j) * (int64_t)V_T + d]) : 0;
-            tile_gemm(M, KB, DQ, qs, DQ, 1, kt, KB, s, KB, 0);
-            for (int i = 0; i < M; i++) {
-                float *si = s + i * KB, best = top[i], part = 0;
-                if (N < KB || CAUSAL || WINDOW || HAS_MASK)
-                    for (int j = 0; j < KB; j++) {
-                        int see = j < N && attn_sees(i0 + i, j0 + j);
-#if HAS_MASK
-                        see = see && mask[MASK_S(b) + (i0 + i) * (int64_t)MASK_I +
-                                          (j0 + j) * (int64_t)MASK_J];
-#endif
-                        if (!see) si[j] = -INFINITY;
-                    }
-#pragma omp simd reduction(max : best)
-                for (int j = 0; j < KB; j++) best = best < si[j] ? si[j] : best;
-                const float base = best == -INFINITY ? 0.0f : best;
-                const float shrink = top[i] == -INFINITY ? 0.0f : f_exp(top[i] - base);
-#pragma omp simd reduction(+ : part)
-                for (int j = 0; j < KB; j++) {
-                    float e = f_exp(si[j] - base);
-                    si[j] = e;
-                    part += e;
-                }
-                sum[i] = sum[i] * shrink + part;
-                top[i] = best;
-                for (int d = 0; d < DVP; d++) acc[i * DVP + d] *= shrink;
-            }
-            tile_gemm(M, DVP, N, s, KB, 1, vs, DVP, acc, DVP, 1);
-        }
-        for (int i = 0; i < M; i++) {
-            const float inv = sum[i] > 0 ? 1.0f / sum[i] : 0.0f;
-            TO *oi = o + O_S(b) + (i0 + i) * (int64_t)O_T;
-            for (int d = 0; d < DV; d++) oi[d] = SO(acc[i * DVP + d] * inv);
-            lse[LSE_S(b) + (i0 + i) * (int64_t)LSE_T] = sum[i] > 0 ? top[i] + f_log(sum[i]) : -INFINITY;
-        }
+    }
+    for (int64_t i = 0; i < M; i += PW) {
+        if (!(w->seen >> (i / PW) & 1)) memset(w->acc[i / PW], 0, sizeof w->acc[0]);
+        finish(w, i / PW, (TO *)p[3] + O_S(b) + (i0 + i) * (int64_t)O_T,
+               (float *)p[4] + LSE_S(b) + (i0 + i) * (int64_t)LSE_T, M - i < PW ? M - i : PW);
+    }
+}
+
+void FN(const kctx *x, void *const *p)
+{
+    (void)x;
+#pragma omp parallel for schedule(dynamic, SHARE) if (WORTH) THREADS
+    for (int64_t job = 0; job < (int64_t)BATCH * JOBS; job++) {
+        WORK_AREA(w, p[5 + HAS_MASK], 0);
+        attend(w, p, job / JOBS, job % JOBS * QB);
     }
 }

@@ -1,67 +1,7 @@
-/* cpu_emit_node.c - attention (from templates) and scatter as C functions. */
+/* cpu_scatter.c - scatter as a C function. */
 #include "codegen/cpu/cpu.h"
 
 #include <inttypes.h>
-
-/* -- attention -------------------------------------------------------------------------------- */
-
-static void define_type(dfm_sb *out, const char *t, dfm_dtype d)
-{
-    bool half = d == DFM_BF16;
-    dfm_sb_printf(out, "#define T%s %s\n#define L%s(e) %s(e)\n#define S%s(e) %s(e)\n", t, cpu_ctype(d),
-                  t, half ? "from_bf16" : "", t, half ? "to_bf16" : "");
-}
-
-static void define_strides(dfm_sb *out, const char *t, const int64_t s[5])
-{
-    dfm_sb_printf(out, "#define %s_S(b) batch_offset(b, %" PRId64 ", %" PRId64 ", %" PRId64 ", %" PRId64
-                  ")\n#define %s_T %" PRId64 "\n", t, s[0], s[1], s[2], s[3], t, s[4]);
-}
-
-void cpu_emit_attn(dfm_sb *out, const kir_module *m, const kir_attn *n, const char *symbol)
-{
-    static const char *const names[] = {
-        "FN", "B0", "B1", "B2", "B3", "SEQ", "OVER", "DQ", "DV", "SCALE", "CAUSAL", "WINDOW",
-        "HAS_MASK", "DQ_F32", "MASK_S(b)", "MASK_I", "MASK_J"};
-    static const char *const types[] = {"Q", "K", "V", "O", "DO", "DQ", "DK", "DV"};
-    (void)m;
-    dfm_sb_printf(out, "\n#define FN %s\n", symbol);
-    for (int i = 0; i < KIR_ATTN_BATCH; i++)
-        dfm_sb_printf(out, "#define B%d %" PRId64 "\n", i, n->batch[i]);
-    dfm_sb_printf(out, "#define SEQ %" PRId64 "\n#define OVER %" PRId64 "\n#define DQ %" PRId64
-                  "\n#define DV %" PRId64 "\n#define SCALE %a\n#define CAUSAL %d\n#define WINDOW %" PRId64
-                  "\n#define HAS_MASK %d\n", n->seq, n->over, n->feature, n->value, n->scale,
-                  n->causal, n->window, n->mask.buf.i != 0);
-    const kir_arg *args[] = {&n->q, &n->k, &n->v, &n->o, &n->d_o, &n->dq, &n->dk, &n->dv};
-    const int64_t *strides[] = {n->sq, n->sk, n->sv, n->so, n->sd_o, n->sdq, n->sdk, n->sdv};
-    uint32_t n_types = n->backward ? 8 : 4;
-    for (uint32_t i = 0; i < n_types; i++) {
-        define_type(out, types[i], args[i]->dtype);
-        define_strides(out, types[i], strides[i]);
-    }
-    define_strides(out, "LSE", n->slse);
-    if (n->mask.buf.i) {
-        define_strides(out, "MASK", n->smask);
-        dfm_sb_printf(out, "#define MASK_I %" PRId64 "\n#define MASK_J %" PRId64 "\n", n->smask[4],
-                      n->smask[5]);
-    }
-    if (n->backward) dfm_sb_printf(out, "#define DQ_F32 %d\n", n->dq.dtype == DFM_F32);
-    dfm_sb_puts(out, cg_text_attn_tile);
-    dfm_sb_puts(out, n->backward ? cg_text_attn_bwd : cg_text_attn_fwd);
-    for (size_t i = 0; i < DFM_LEN(names); i++)
-        dfm_sb_printf(out, "#undef %.*s\n", (int)strcspn(names[i], "("), names[i]);
-}
-
-uint64_t cpu_attn_scratch(const kir_attn *n, const kir_module *m)
-{
-    (void)m;
-    if (!n->backward || n->dq.dtype == DFM_F32) return 0;
-    uint64_t batch = 1;
-    for (int i = 0; i < KIR_ATTN_BATCH; i++) batch *= (uint64_t)n->batch[i];
-    return batch * (uint64_t)n->seq * (uint64_t)n->feature * sizeof(float);
-}
-
-/* -- scatter ------------------------------------------------------------------------------------ */
 
 static int position(const kir_arg *a, ir_dim d)
 {
