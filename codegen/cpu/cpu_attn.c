@@ -77,7 +77,7 @@ static sizes sizes_of(const kir_attn *n)
         s.groups = (blocks + share - 1) / share;
         s.in_place = s.groups == 1 && n->dq.dtype == DFM_F32 && n->seq % 8 == 0 &&
                      n->feature % 16 == 0;
-        s.sums = (uint64_t)up(batch * n->seq, 16) * sizeof(float);
+        s.sums = (uint64_t)up(batch * s.groups * n->seq, 16) * sizeof(float);
         if (!s.in_place)
             s.sums += (uint64_t)(batch * s.groups * up(n->seq, 8) * up(n->feature, 16)) * sizeof(float);
     } else

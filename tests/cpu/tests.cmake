@@ -1,7 +1,7 @@
 if(TARGET dfm_codegen)
   dfm_test(test_cpu_code LABELS numeric SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_cpu_code.c
     LIBS dfm_codegen dfm_kir dfm_ir dfm_cpu_gemm dfm_base)
-  dfm_test(test_cpu_attn LABELS numeric SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_cpu_attn.c
+  dfm_test(test_cpu_attn LABELS numeric TIMEOUT 900 SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_cpu_attn.c
     LIBS dfm_codegen dfm_kir dfm_ir dfm_cpu_gemm dfm_base OpenMP::OpenMP_C)
   dfm_test(test_cpu_gemm LABELS fast SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_cpu_gemm.c
     LIBS dfm_cpu_gemm dfm_base)

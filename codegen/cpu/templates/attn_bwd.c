@@ -12,16 +12,20 @@
  *   GROUPS      see above
  *   SUMS        bytes of scratch before the work areas
  *   IN_PLACE    1: dq is f32, GROUPS is 1 and no tile needs padding: dq itself holds the sums
- * Operands: q k v o lse [mask] do dq dk dv scratch. Scratch, in f32: -do.o [BATCH, SEQ]; sums of dq
- * [BATCH, GROUPS, SUM_ROWS, SUM_T] unless IN_PLACE; work areas [SLOTS].
+ * Operands: q k v o lse [mask] do dq dk dv scratch. Scratch, in f32: -do.o [BATCH, GROUPS, SEQ]; sums
+ * of dq [BATCH, GROUPS, SUM_ROWS, SUM_T] unless IN_PLACE; work areas [SLOTS].
  */
 enum {
     PV = OVER <= VL ? 1 : NV, PW = PV * VL,  /* vectors, keys of a panel */
     DQR = ROWS(DQ), DVR = ROWS(DV), DQP = UP(DQR, VL), DVP = UP(DVR, VL), QBR = ROWS(QB),
     SUM_ROWS = UP(SEQ, 8), SUM_T = IN_PLACE ? DQ_T : UP(DQ, 16),
+    WHOLE = DQ % (NV * VL) == 0 && DV % (NV * VL) == 0,
     BLOCKS = (OVER + KB - 1) / KB, SHARE = (BLOCKS + GROUPS - 1) / GROUPS,
-    /* rows asked for with each block of a product: the next tile's q, do, dq, and a share of k, v */
-    FETCH = 1 + (3 * QB + 2 * KB) / (KB / PW * (2 * QBR + DVR + DQR) / MR)
+    JOBS = BATCH * GROUPS, TURN = JOBS >= 64 ? 4 : (JOBS + 15) / 16,     /* jobs taken at a time */
+    LAZY = !CAUSAL && !WINDOW,               /* the first block meets all queries */
+    /* rows asked for with each block of a product: the next tile's q, do, o, dq or k, v */
+    FETCH = 1 + (4 * QB + 2 * KB) / (KB / PW * (2 * QBR + DVR + DQR) / MR),
+    Q_LINES = LINES(TQ, DQ), V_LINES = LINES(TV, DV), ROW_LINES = Q_LINES > V_LINES ? Q_LINES : V_LINES
 };
 
 typedef struct work {
@@ -55,6 +59,18 @@ CHUNK pack_kv(work *w, const TK *k, const TV *v, int64_t N)
     }
 }
 
+/* mean[i] = -do.o of M rows */
+static void row_means(float *mean, const TO *o, const TDO *go, int64_t M)
+{
+    for (int64_t i = 0; i < M; i++) {
+        float t = 0;
+#pragma omp simd reduction(+ : t)
+        for (int64_t d = 0; d < DV; d++)
+            t += LO(o[i * (int64_t)O_T + d]) * LDO(go[i * (int64_t)DO_T + d]);
+        mean[i] = -t;
+    }
+}
+
 /* M queries, scaled and in units of log 2, and what comes back for them. Padding is zero. */
 CHUNK pack_q(work *w, const TQ *q, const TDO *go, const float *lse, const float *mean, int64_t M)
 {
@@ -81,7 +97,7 @@ CHUNK weights(work *w, int64_t M, int64_t N)
     const vec magic = splat(0x1.8p+23f), least = splat(-126.0f);
     for (int64_t at = 0; at < N; at += PW)
         ROW_BLOCKS(ROWS(M), {
-            fetch_ahead(&w->ahead, FETCH);
+            fetch_ahead(&w->ahead, FETCH, ROW_LINES);
             vec c[8][NV];
             EACH(mr, PV, c[i][j] = splat(w->lse[row + i]));
             product(mr, PV, DQ, w->q[row], DQR, 1, w->kt[at / PW][0], PW, c);
@@ -102,7 +118,7 @@ CHUNK slopes(work *w, int64_t M, int64_t N)
 {
     for (int64_t at = 0; at < N; at += PW)
         ROW_BLOCKS(ROWS(M), {
-            fetch_ahead(&w->ahead, FETCH);
+            fetch_ahead(&w->ahead, FETCH, ROW_LINES);
             vec c[8][NV];
             EACH(mr, PV, c[i][j] = splat(w->mean[row + i]));
             product(mr, PV, DV, w->go[row], DVR, 1, w->vt[at / PW][0], PW, c);
@@ -111,140 +127,167 @@ CHUNK slopes(work *w, int64_t M, int64_t N)
         });
 }
 
-/* dv^T += do^T p and dk^T += q^T ds, features down. */
-CHUNK add_dv(work *w, int64_t M, int64_t N)
+/* dx += c^T y for c = p, y = do, or c = ds, y = q. Where features fill whole panels, dx lies as it
+ * is wanted: keys down, features along vectors. Else it is held transposed, features down, in panels
+ * of keys, and no lane is wasted. */
+INLINE void add_down(work *w, float *dx, int64_t width, const float *c, const float *y, int64_t ldy,
+                     int64_t M, int64_t N, int first)
 {
-    for (int64_t at = 0; at < N; at += PW) {
-        float *to = w->dv[at / PW][0];
-        ROW_BLOCKS(DVR, {
-            fetch_ahead(&w->ahead, FETCH);
-            vec c[8][NV];
-            EACH(mr, PV, c[i][j] = load(to + (row + i) * PW + j * VL));
-            product(mr, PV, M, w->go[0] + row, 1, DVR, w->p[0] + at, KB, c);
-            EACH(mr, PV, store(to + (row + i) * PW + j * VL, c[i][j]));
-        });
-    }
+    if (WHOLE)
+        for (int64_t e = 0; e < width; e += NV * VL)
+            ROW_BLOCKS(ROWS(N), {
+                fetch_ahead(&w->ahead, FETCH, ROW_LINES);
+                vec t[8][NV];
+                float *to = dx + row * width + e;
+                if (first) EACH(mr, NV, t[i][j] = (vec){0});
+                else EACH(mr, NV, t[i][j] = load(to + i * width + j * VL));
+                product(mr, NV, M, c + row, 1, KB, y + e, ldy, t);
+                EACH(mr, NV, store(to + i * width + j * VL, t[i][j]));
+            });
+    else
+        for (int64_t at = 0; at < N; at += PW)
+            ROW_BLOCKS(ldy, {
+                fetch_ahead(&w->ahead, FETCH, ROW_LINES);
+                vec t[8][NV];
+                float *to = dx + at * UP(ldy, VL) + row * PW;
+                if (first) EACH(mr, PV, t[i][j] = (vec){0});
+                else EACH(mr, PV, t[i][j] = load(to + i * PW + j * VL));
+                product(mr, PV, M, y + row, 1, ldy, c + at, KB, t);
+                EACH(mr, PV, store(to + i * PW + j * VL, t[i][j]));
+            });
 }
 
-CHUNK add_dk(work *w, int64_t M, int64_t N)
+CHUNK add_dv(work *w, int64_t M, int64_t N, int first)
 {
-    for (int64_t at = 0; at < N; at += PW) {
-        float *to = w->dk[at / PW][0];
-        ROW_BLOCKS(DQR, {
-            fetch_ahead(&w->ahead, FETCH);
-            vec c[8][NV];
-            EACH(mr, PV, c[i][j] = load(to + (row + i) * PW + j * VL));
-            product(mr, PV, M, w->q[0] + row, 1, DQR, w->ds[0] + at, KB, c);
-            EACH(mr, PV, store(to + (row + i) * PW + j * VL, c[i][j]));
-        });
-    }
+    add_down(w, w->dv[0][0], DV, w->p[0], w->go[0], DVR, M, N, first);
 }
 
-/* dq += ds k; columns from e, nv vectors wide. */
-INLINE void add_dq_columns(work *w, float *sum, int64_t M, int64_t N, int64_t e, int nv)
+CHUNK add_dk(work *w, int64_t M, int64_t N, int first)
+{
+    add_down(w, w->dk[0][0], DQ, w->ds[0], w->q[0], DQR, M, N, first);
+}
+
+/* dq += ds k (the first time =); columns from e, nv vectors wide. */
+INLINE void add_dq_columns(work *w, float *sum, int64_t M, int64_t N, int first, int64_t e, int nv)
 {
     ROW_BLOCKS(ROWS(M), {
         vec c[8][NV];
         float *to = sum + row * SUM_T + e;
-        EACH(mr, nv, c[i][j] = load(to + i * (int64_t)SUM_T + j * VL));
+        if (first) EACH(mr, nv, c[i][j] = (vec){0});
+        else EACH(mr, nv, c[i][j] = load(to + i * (int64_t)SUM_T + j * VL));
         product(mr, nv, N, w->ds[row], KB, 1, w->k[0] + e, DQP, c);
         EACH(mr, nv, store(to + i * (int64_t)SUM_T + j * VL, c[i][j]));
     });
 }
 
-CHUNK add_dq(work *w, float *sum, int64_t M, int64_t N)
+CHUNK add_dq(work *w, float *sum, int64_t M, int64_t N, int first)
 {
     int64_t e = 0;
-    for (; e + NV * VL <= UP(DQ, VL); e += NV * VL) add_dq_columns(w, sum, M, N, e, NV);
-    if (e < DQ) add_dq_columns(w, sum, M, N, e, 1);
+    for (; e + NV * VL <= UP(DQ, VL); e += NV * VL) add_dq_columns(w, sum, M, N, first, e, NV);
+    if (e < DQ) add_dq_columns(w, sum, M, N, first, e, 1);
+}
+
+/* Rows at.. of a gradient of the block, features along vectors. */
+INLINE const float *rows_of(work *w, float *dx, int64_t width, int64_t at)
+{
+    if (WHOLE) return dx + at * width;
+    transpose_tile(width, PW, dx + at * width, PW, w->rows[0], width);
+    return w->rows[0];
 }
 
 /* The block's N rows of dk and dv. */
 CHUNK finish(work *w, TDK *dk, TDV *dv, int64_t N)
 {
-    float *rows = w->rows[0];
     for (int64_t at = 0; at < N; at += PW) {
         const int64_t n = N - at < PW ? N - at : PW;
-        transpose_tile(DQP, PW, w->dk[at / PW][0], PW, rows, DQP);
+        const float *rows = rows_of(w, w->dk[0][0], DQP, at);
         for (int64_t j = 0; j < n; j++)
             for (int64_t d = 0; d < DQ; d++)
                 dk[(at + j) * (int64_t)DK_T + d] = SDK(rows[j * DQP + d] * 0x1.62e43p-1f);
-        transpose_tile(DVP, PW, w->dv[at / PW][0], PW, rows, DVP);
+        rows = rows_of(w, w->dv[0][0], DVP, at);
         for (int64_t j = 0; j < n; j++)
             for (int64_t d = 0; d < DV; d++)
                 dv[(at + j) * (int64_t)DV_T + d] = SDV(rows[j * DVP + d]);
     }
 }
 
-/* What is packed next: the next tile's queries; with the last, the next block's keys too. */
-static void plan_ahead(work *w, void *const *p, int64_t b, float *sum, int64_t i0, int64_t j0)
+/* A job: keys from..to-1 of batch entry b; its sums of dq, and -do.o of the entry's queries. */
+typedef struct job {
+    void *const *p;
+    int64_t b, from, to;
+    float *sum, *mean;
+} job;
+
+static job job_of(void *const *p, int64_t n)
 {
-    const TQ *q = p[0];
-    const TDO *go = p[5 + HAS_MASK];
-    w->ahead = (ahead){0};
-    int64_t i = i0 + QB, j = j0;
+    float *scratch = p[9 + HAS_MASK];
+    job x = {.p = p, .b = n / GROUPS, .from = n % GROUPS * SHARE * KB, .mean = scratch + n * SEQ};
+    x.to = x.from + SHARE * KB < OVER ? x.from + SHARE * KB : OVER;
+    x.sum = IN_PLACE ? (float *)p[6 + HAS_MASK] + DQ_S(x.b)
+                     : scratch + UP((int64_t)JOBS * SEQ, 16) + n * ((int64_t)SUM_ROWS * SUM_T);
+    return x;
+}
+
+/* What is packed next: the next tile's queries; with the last of a block, the next keys too. */
+static void plan_ahead(work *w, const job *x, int64_t i0, int64_t j0)
+{
+    ahead *a = &w->ahead;
+    int64_t b = x->b, from = x->from, i = i0 + QB, j = j0;
+    a->now = 0;
     if (i >= SEQ) i = 0, j += KB;
-    if (j >= OVER) j = 0, b++;
-    if (b == BATCH) return;
-    const int64_t M = SEQ - i < QB ? SEQ - i : QB, N = OVER - j < KB ? OVER - j : KB;
-    w->ahead.s[0] = AHEAD(q + Q_S(b) + i * Q_T, M, Q_T, DQ);
-    w->ahead.s[1] = AHEAD(go + DO_S(b) + i * DO_T, M, DO_T, DV);
-    if (j == j0) {
-        w->ahead.s[2] = AHEAD(sum + i * SUM_T, M, SUM_T, DQ);
-        return;
+    if (j >= x->to) b++, from = j = 0;       /* of a whole entry; ranges of keys last long enough */
+    if (b < BATCH) {
+        const int64_t M = SEQ - i < QB ? SEQ - i : QB, N = OVER - j < KB ? OVER - j : KB;
+        if (i == 0) {
+            AHEAD(a, (const TK *)x->p[1] + K_S(b) + j * K_T, N, K_T);
+            AHEAD(a, (const TV *)x->p[2] + V_S(b) + j * V_T, N, V_T);
+        }
+        AHEAD(a, (const TQ *)x->p[0] + Q_S(b) + i * Q_T, M, Q_T);
+        AHEAD(a, (const TDO *)x->p[5 + HAS_MASK] + DO_S(b) + i * DO_T, M, DO_T);
+        if (j == from) AHEAD(a, (const TO *)x->p[3] + O_S(b) + i * O_T, M, O_T);
+        if (b == x->b) AHEAD(a, x->sum + i * SUM_T, M, SUM_T);
     }
-    w->ahead.s[2] = AHEAD((const TK *)p[1] + K_S(b) + j * K_T, N, K_T, DQ);
-    w->ahead.s[3] = AHEAD((const TV *)p[2] + V_S(b) + j * V_T, N, V_T, DV);
+    ahead_end(a, x->p[0]);
 }
 
 /* Keys j0.. with all queries that see them. */
-CHUNK block(work *w, void *const *p, int64_t b, float *sum, int64_t j0)
+CHUNK block(work *w, const job *x, int64_t j0)
 {
-    const int64_t N = OVER - j0 < KB ? OVER - j0 : KB;
+    void *const *p = x->p;
+    const int64_t b = x->b, N = OVER - j0 < KB ? OVER - j0 : KB;
     const TQ *q = (const TQ *)p[0] + Q_S(b);
+    const TO *o = (const TO *)p[3] + O_S(b);
     const TDO *go = (const TDO *)p[5 + HAS_MASK] + DO_S(b);
     const float *lse = (const float *)p[4] + LSE_S(b);
-    const float *mean = (const float *)p[9 + HAS_MASK] + b * SEQ;
     const uint8_t *mask = HAS_MASK ? p[5] : 0;
+    const int first = LAZY && j0 == x->from;
     pack_kv(w, (const TK *)p[1] + K_S(b) + j0 * K_T, (const TV *)p[2] + V_S(b) + j0 * V_T, N);
-    memset(w->dk, 0, sizeof w->dk);
-    memset(w->dv, 0, sizeof w->dv);
+    int64_t tiles = 0;
     for (int64_t i0 = 0; i0 < SEQ; i0 += QB) {
         const int64_t M = SEQ - i0 < QB ? SEQ - i0 : QB;
         if (tile_hidden(i0, M, j0, N)) continue;
-        plan_ahead(w, p, b, sum, i0, j0);
-        pack_q(w, q + i0 * Q_T, go + i0 * DO_T, lse + i0 * LSE_T, mean + i0, M);
+        plan_ahead(w, x, i0, j0);
+        if (first) row_means(x->mean + i0, o + i0 * O_T, go + i0 * DO_T, M);
+        pack_q(w, q + i0 * Q_T, go + i0 * DO_T, lse + i0 * LSE_T, x->mean + i0, M);
         weights(w, M, N);
         if (!tile_open(i0, M, j0, N)) hide(w, mask, b, i0, M, j0, N);
         slopes(w, M, N);
-        add_dv(w, M, N);
-        add_dk(w, M, N);
-        add_dq(w, sum + i0 * SUM_T, M, N);
+        add_dv(w, M, N, tiles == 0);
+        add_dk(w, M, N, tiles++ == 0);
+        add_dq(w, x->sum + i0 * SUM_T, M, N, first);
     }
+    if (tiles == 0) memset(w->dk, 0, sizeof w->dk), memset(w->dv, 0, sizeof w->dv);
     finish(w, (TDK *)p[7 + HAS_MASK] + DK_S(b) + j0 * DK_T,
            (TDV *)p[8 + HAS_MASK] + DV_S(b) + j0 * DV_T, N);
 }
 
-/* Where job's sums of dq are. */
-INLINE float *sums(void *const *p, int64_t job)
+/* Where some tiles are skipped: everything that the first block would have done. */
+static void begin(const job *x)
 {
-    if (IN_PLACE) return (float *)p[6 + HAS_MASK] + DQ_S(job);
-    return (float *)p[9 + HAS_MASK] + UP((int64_t)BATCH * SEQ, 16) + job * ((int64_t)SUM_ROWS * SUM_T);
-}
-
-/* -do.o of all rows */
-static void row_means(void *const *p)
-{
-#pragma omp parallel for schedule(static) if (WORTH)
-    for (int64_t r = 0; r < (int64_t)BATCH * SEQ; r++) {
-        const int64_t b = r / SEQ, i = r % SEQ;
-        const TO *o = (const TO *)p[3] + O_S(b) + i * O_T;
-        const TDO *go = (const TDO *)p[5 + HAS_MASK] + DO_S(b) + i * DO_T;
-        float t = 0;
-#pragma omp simd reduction(+ : t)
-        for (int64_t d = 0; d < DV; d++) t += LO(o[d]) * LDO(go[d]);
-        ((float *)p[9 + HAS_MASK])[r] = -t;
-    }
+    row_means(x->mean, (const TO *)x->p[3] + O_S(x->b),
+              (const TDO *)x->p[5 + HAS_MASK] + DO_S(x->b), SEQ);
+    for (int64_t i = 0; i < (IN_PLACE ? SEQ : SUM_ROWS); i++)
+        for (int64_t d = 0; d < UP(DQ, IN_PLACE ? 1 : 16); d++) x->sum[i * SUM_T + d] = 0;
 }
 
 /* dq = the groups' sums, in order */
@@ -253,7 +296,7 @@ static void collect(void *const *p)
 #pragma omp parallel for schedule(static) if (WORTH)
     for (int64_t r = 0; r < (int64_t)BATCH * SEQ; r++) {
         const int64_t b = r / SEQ, i = r % SEQ;
-        const float *from = sums(p, b * GROUPS) + i * SUM_T;
+        const float *from = job_of(p, b * GROUPS).sum + i * SUM_T;
         TDQ *dq = (TDQ *)p[6 + HAS_MASK] + DQ_S(b) + i * DQ_T;
         for (int64_t d = 0; d < DQ; d++) {
             float t = from[d];
@@ -266,16 +309,12 @@ static void collect(void *const *p)
 void FN(const kctx *x, void *const *p)
 {
     (void)x;
-    row_means(p);
-#pragma omp parallel for schedule(dynamic) if (WORTH) THREADS
-    for (int64_t job = 0; job < (int64_t)BATCH * GROUPS; job++) {
+#pragma omp parallel for schedule(dynamic, TURN) if (WORTH) THREADS
+    for (int64_t n = 0; n < (int64_t)JOBS; n++) {
         WORK_AREA(w, p[9 + HAS_MASK], SUMS);
-        const int64_t b = job / GROUPS, first = job % GROUPS * SHARE * KB;
-        float *sum = sums(p, job);
-        for (int64_t i = 0; i < (IN_PLACE ? SEQ : SUM_ROWS); i++)
-            for (int64_t d = 0; d < (IN_PLACE ? DQ : SUM_T); d++) sum[i * SUM_T + d] = 0;
-        for (int64_t j0 = first; j0 < OVER && j0 < first + SHARE * KB; j0 += KB)
-            block(w, p, b, sum, j0);
+        const job now = job_of(p, n);
+        if (!LAZY) begin(&now);
+        for (int64_t j0 = now.from; j0 < now.to; j0 += KB) block(w, &now, j0);
     }
     if (!IN_PLACE) collect(p);
 }

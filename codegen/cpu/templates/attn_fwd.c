@@ -22,7 +22,8 @@ enum {
     JOBS = (SEQ + QB - 1) / QB, SHARE = JOBS * BATCH >= 64 ? 4 : (JOBS * BATCH + 15) / 16,
     BLOCKS = (OVER + KB - 1) / KB,
     /* rows asked for with each block of a product, so that all are before they are needed */
-    FETCH = 1 + (2 * KB * BLOCKS + 2 * QB) / (BLOCKS * (QB / PW) * (KBR / MR + DVR / MR))
+    FETCH = 1 + (2 * KB * BLOCKS + 2 * QB) / (BLOCKS * (QB / PW) * (KBR / MR + DVR / MR)),
+    Q_LINES = LINES(TQ, DQ), V_LINES = LINES(TV, DV), ROW_LINES = Q_LINES > V_LINES ? Q_LINES : V_LINES
 };
 
 typedef struct work {
@@ -64,7 +65,7 @@ CHUNK pack_kv(work *w, const TK *k, const TV *v, int64_t N)
 CHUNK scores(work *w, int64_t panel, int64_t N)
 {
     ROW_BLOCKS(ROWS(N), {
-        fetch_ahead(&w->ahead, FETCH);
+        fetch_ahead(&w->ahead, FETCH, ROW_LINES);
         vec c[8][NV] = {0};
         product(mr, PV, DQ, w->k[row], DQ, 1, w->q[panel][0], PW, c);
         EACH(mr, PV, store(w->s[row + i] + j * VL, c[i][j]));
@@ -128,7 +129,7 @@ CHUNK values(work *w, int64_t panel, int64_t N, int first)
     const float *shrink = w->shrink;
     float *acc = w->acc[panel][0];
     ROW_BLOCKS(DVR, {
-        fetch_ahead(&w->ahead, FETCH);
+        fetch_ahead(&w->ahead, FETCH, ROW_LINES);
         vec c[8][NV];
         if (first) EACH(mr, PV, c[i][j] = (vec){0});
         else EACH(mr, PV, c[i][j] = load(acc + (row + i) * PW + j * VL) * load(shrink + j * VL));
@@ -166,20 +167,23 @@ static void plan_ahead(work *w, void *const *p, int64_t b, int64_t i0, int64_t j
     const TV *v = p[2];
     const TO *o = p[3];
     const int64_t M = SEQ - i0 < QB ? SEQ - i0 : QB;
-    w->ahead = (ahead){0};
+    ahead *a = &w->ahead;
+    a->now = 0;
     if (j0 + KB < OVER) {
         const int64_t j = j0 + KB, N = OVER - j < KB ? OVER - j : KB;
-        w->ahead.s[0] = AHEAD(k + K_S(b) + j * K_T, N, K_T, DQ);
-        w->ahead.s[1] = AHEAD(v + V_S(b) + j * V_T, N, V_T, DV);
-        return;
+        AHEAD(a, k + K_S(b) + j * K_T, N, K_T);
+        AHEAD(a, v + V_S(b) + j * V_T, N, V_T);
+    } else {
+        AHEAD(a, o + O_S(b) + i0 * O_T, M, O_T);
+        i0 = i0 + QB < SEQ ? i0 + QB : 0;
+        b += i0 == 0;
+        if (b < BATCH) {
+            AHEAD(a, q + Q_S(b) + i0 * Q_T, SEQ - i0 < QB ? SEQ - i0 : QB, Q_T);
+            AHEAD(a, k + K_S(b), OVER < KB ? OVER : KB, K_T);
+            AHEAD(a, v + V_S(b), OVER < KB ? OVER : KB, V_T);
+        }
     }
-    w->ahead.s[0] = AHEAD(o + O_S(b) + i0 * O_T, M, O_T, DV);
-    i0 = i0 + QB < SEQ ? i0 + QB : 0;
-    b += i0 == 0;
-    if (b == BATCH) return;
-    w->ahead.s[1] = AHEAD(q + Q_S(b) + i0 * Q_T, SEQ - i0 < QB ? SEQ - i0 : QB, Q_T, DQ);
-    w->ahead.s[2] = AHEAD(k + K_S(b), OVER < KB ? OVER : KB, K_T, DQ);
-    w->ahead.s[3] = AHEAD(v + V_S(b), OVER < KB ? OVER : KB, V_T, DV);
+    ahead_end(a, q);
 }
 
 /* Queries i0.. of batch entry b. */

@@ -94,7 +94,9 @@ INLINE void product(int mr, int nv, int64_t K, const float *A, int64_t sm, int64
 /* Runs `body` with constant `mr` over all M rows (M = ROWS(M)); `row` is the first of them. */
 #if defined(__AVX512F__)
 #define ROW_BLOCKS(M, ...)                                                                         \
-    for (int64_t row = 0; row < (M); row += 8) { enum { mr = 8 }; __VA_ARGS__; }
+    do {                                                                                           \
+        for (int64_t row = 0; row < (M); row += 8) { enum { mr = 8 }; __VA_ARGS__; }               \
+    } while (0)
 #else
 #define ROW_BLOCKS(M, ...)                                                                         \
     do {                                                                                           \
@@ -152,32 +154,41 @@ CHUNK transpose_tile(int64_t R, int64_t C, const float *from, int64_t lf, float 
 
 /* -- fetching ahead ----------------------------------------------------------------------------- */
 
-/* Rows of operands lie far apart, where no hardware prefetcher follows: a few rows of what is packed
- * next are asked for with each block of a product, so that they arrive under the arithmetic. */
+/* Rows of operands lie far apart, where no hardware prefetcher follows: with each block of a product a
+ * few rows of what is packed next are asked for, so that they arrive under the arithmetic. There is no
+ * branch in it: the last stream never ends and never moves. */
 typedef struct stream {
     const char *at;
-    int64_t left, step, bytes;               /* rows; bytes between and in rows */
+    int64_t left, step;                      /* rows; bytes from one to the next */
 } stream;
 
-enum { STREAMS = 4 };
+enum { STREAMS = 7 };
 typedef struct ahead {
     stream s[STREAMS];
-    int now;
+    int64_t now;
 } ahead;
 
-#define AHEAD(base, rows, token_stride, width)                                                     \
-    ((stream){(const char *)(base), rows, (token_stride) * (int64_t)sizeof *(base),                \
-              (width) * (int64_t)sizeof *(base)})
+/* Lines that a row of n elements of type T touches. */
+#define LINES(T, n) (((int64_t)sizeof(T) * (n) + 63) / 64 + ((int64_t)sizeof(T) * (n) % 64 != 0))
 
-INLINE void fetch_ahead(ahead *a, int rows)
+/* Appends `rows` rows; and what the list ends with. */
+#define AHEAD(a, base, rows, token_stride)                                                         \
+    ((a)->s[(a)->now++] = (stream){(const char *)(base), rows, (token_stride) * (int64_t)sizeof *(base)})
+INLINE void ahead_end(ahead *a, const void *anywhere)
 {
-    for (; rows > 0 && a->now < STREAMS; rows--) {
+    a->s[a->now] = (stream){anywhere, INT64_MAX, 0};
+    a->now = 0;
+}
+
+INLINE void fetch_ahead(ahead *a, int rows, int lines)
+{
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++) {
         stream *s = &a->s[a->now];
-        if (s->left-- <= 0) a->now++;
-        else {
-            for (int64_t i = 0; i < s->bytes; i += 64) __builtin_prefetch(s->at + i);
-            s->at += s->step;
-        }
+#pragma GCC unroll 8
+        for (int i = 0; i < lines; i++) __builtin_prefetch(s->at + 64 * i);
+        s->at += s->step;
+        a->now += --s->left == 0;
     }
 }
 
