@@ -18,9 +18,10 @@ typedef struct timing {
     double forward, backward;
 } timing;
 
-static void on_step(void *user, uint32_t index, double begin, double end)
+static void on_step(void *user, uint32_t index, const int64_t *iter, double begin, double end)
 {
     timing *t = user;
+    (void)iter;
     const plan_step *s = &t->p->steps[t->program->prog->first_step + index];
     if (s->kind != PLAN_STEP_CALL) return;
     const char *name = plan_text(t->p, t->p->kernels[s->item].name);

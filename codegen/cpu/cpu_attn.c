@@ -31,7 +31,7 @@ static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 static uint64_t work_bytes(const kir_attn *n, int64_t qb, int64_t kb)
 {
     int64_t q = up(n->feature, 16), v = up(n->value, 16), both = q + v, f;
-    if (n->backward) f = kb * (2 * both + q) + qb * (both + 2 * kb + 2);
+    if (n->backward) f = kb * (2 * both + q + 8) + qb * (both + 2 * kb + 2);
     else f = qb * (both + 2) + kb * (both + 32) + 32;
     return (uint64_t)(f + 32 * larger(q, v) + 128) * sizeof(float);
 }

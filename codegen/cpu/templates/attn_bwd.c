@@ -23,16 +23,27 @@ enum {
     BLOCKS = (OVER + KB - 1) / KB, SHARE = (BLOCKS + GROUPS - 1) / GROUPS,
     JOBS = BATCH * GROUPS, TURN = JOBS >= 64 ? 4 : (JOBS + 15) / 16,     /* jobs taken at a time */
     LAZY = !CAUSAL && !WINDOW,               /* the first block meets all queries */
-    /* rows asked for with each block of a product: the next tile's q, do, o, dq or k, v */
-    FETCH = 1 + (4 * QB + 2 * KB) / (KB / PW * (2 * QBR + DVR + DQR) / MR),
+    /* rows asked for with each block of a product: the next tile's q, do, o, dq or k, v, dk, dv */
+    FETCH = 1 + (3 * QB + 4 * KB) / ((KB * (2 * QBR + DVR + DQR) + QB * UP(DQ, PW)) / (PW * MR)),
     Q_LINES = LINES(TQ, DQ), V_LINES = LINES(TV, DV), ROW_LINES = Q_LINES > V_LINES ? Q_LINES : V_LINES
 };
+
+#if defined(__AVX512F__)
+#define HALF (DQ % 16 >= 1 && DQ % 16 <= 8 && OVER % 2 == 0)
+#define EVEN(a, b) SHUFFLE(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
+#define ODD(a, b) SHUFFLE(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
+#else
+#define HALF 0
+#endif
 
 typedef struct work {
     float kt[KB / PW][DQP][PW], vt[KB / PW][DVP][PW];   /* transposed */
     float dk[KB / PW][DQP][PW], dv[KB / PW][DVP][PW];
     float k[KB][DQP];                        /* scaled */
     float q[QBR][DQR] ALIGNED, go[QBR][DVR] ALIGNED, p[QBR][KB] ALIGNED, ds[QBR][KB] ALIGNED;
+#if HALF
+    float pairs[KB / 2][VL] ALIGNED;         /* the last columns of k, two keys side by side */
+#endif
     float rows[PW][DQP > DVP ? DQP : DVP] ALIGNED;
     float lse[QBR] ALIGNED, mean[QBR] ALIGNED;
     ahead ahead;
@@ -47,6 +58,10 @@ CHUNK pack_kv(work *w, const TK *k, const TV *v, int64_t N)
     for (int64_t j = 0; j < N; j++)
         for (int64_t d = 0; d < DQP; d++)
             w->k[j][d] = d < DQ ? LK(k[j * (int64_t)K_T + d]) * (float)SCALE : 0;
+#if HALF
+    for (int64_t j = 0; j < N; j++)
+        for (int64_t c = 0; c < VL / 2; c++) w->pairs[j / 2][2 * c + j % 2] = w->k[j][DQ / VL * VL + c];
+#endif
     for (int64_t at = 0; at < N; at += PW) {
         for (int64_t j = 0; j < PW; j++)
             for (int64_t d = 0; d < DQP; d++)
@@ -167,10 +182,41 @@ CHUNK add_dk(work *w, int64_t M, int64_t N, int first)
     add_down(w, w->dk[0][0], DQ, w->ds[0], w->q[0], DQR, M, N, first);
 }
 
+#if HALF
+/* The last columns of dq, at most half a vector: a vector holds two keys for each of them, side by
+ * side, so that the lanes are full; sums of even and odd keys meet at the end. */
+INLINE void add_dq_half(work *w, float *sum, int64_t M, int64_t N, int first)
+{
+    typedef double dvec __attribute__((vector_size(64), aligned(4), may_alias));
+    typedef float half __attribute__((vector_size(32), aligned(4), may_alias));
+    const int64_t e = DQ / VL * VL;
+    ROW_BLOCKS(ROWS(M), {
+        vec c[8];
+        EACH(mr, 1, c[i] = (vec){0});
+        for (int64_t k = 0; k < N; k += 2) {
+            const vec b = load(w->pairs[k / 2]);
+            EACH(mr, 1, double a; memcpy(&a, &w->ds[row + i][k], 8);
+                 c[i] += (vec)(dvec){a, a, a, a, a, a, a, a} * b);
+        }
+        float *to = sum + row * SUM_T + e;
+#pragma GCC unroll 4
+        for (int i = 0; i < mr; i += 2) {
+            vec t = EVEN(c[i], c[i + 1]) + ODD(c[i], c[i + 1]);
+            float both[VL] ALIGNED;
+            store(both, t);
+            half *a = (half *)(to + i * (int64_t)SUM_T), *b = (half *)(to + (i + 1) * (int64_t)SUM_T);
+            *a = *(half *)both + (first ? (half){0} : *a);
+            *b = *(half *)(both + VL / 2) + (first ? (half){0} : *b);
+        }
+    });
+}
+#endif
+
 /* dq += ds k (the first time =); columns from e, nv vectors wide. */
 INLINE void add_dq_columns(work *w, float *sum, int64_t M, int64_t N, int first, int64_t e, int nv)
 {
     ROW_BLOCKS(ROWS(M), {
+        fetch_ahead(&w->ahead, FETCH, ROW_LINES);
         vec c[8][NV];
         float *to = sum + row * SUM_T + e;
         if (first) EACH(mr, nv, c[i][j] = (vec){0});
@@ -183,8 +229,12 @@ INLINE void add_dq_columns(work *w, float *sum, int64_t M, int64_t N, int first,
 CHUNK add_dq(work *w, float *sum, int64_t M, int64_t N, int first)
 {
     int64_t e = 0;
-    for (; e + NV * VL <= UP(DQ, VL); e += NV * VL) add_dq_columns(w, sum, M, N, first, e, NV);
-    if (e < DQ) add_dq_columns(w, sum, M, N, first, e, 1);
+    const int64_t end = HALF ? DQ / VL * VL : UP(DQ, VL);
+    for (; e + NV * VL <= end; e += NV * VL) add_dq_columns(w, sum, M, N, first, e, NV);
+    if (e < end) add_dq_columns(w, sum, M, N, first, e, 1);
+#if HALF
+    add_dq_half(w, sum, M, N, first);
+#endif
 }
 
 /* Rows at.. of a gradient of the block, features along vectors. */
@@ -236,6 +286,11 @@ static void plan_ahead(work *w, const job *x, int64_t i0, int64_t j0)
     a->now = 0;
     if (i >= SEQ) i = 0, j += KB;
     if (j >= x->to) b++, from = j = 0;       /* of a whole entry; ranges of keys last long enough */
+    if (i == 0) {                            /* what finish writes after this tile */
+        const int64_t N = OVER - j0 < KB ? OVER - j0 : KB;
+        AHEAD(a, (const TDK *)x->p[7 + HAS_MASK] + DK_S(x->b) + j0 * DK_T, N, DK_T);
+        AHEAD(a, (const TDV *)x->p[8 + HAS_MASK] + DV_S(x->b) + j0 * DV_T, N, DV_T);
+    }
     if (b < BATCH) {
         const int64_t M = SEQ - i < QB ? SEQ - i : QB, N = OVER - j < KB ? OVER - j : KB;
         if (i == 0) {

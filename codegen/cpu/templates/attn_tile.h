@@ -162,7 +162,7 @@ typedef struct stream {
     int64_t left, step;                      /* rows; bytes from one to the next */
 } stream;
 
-enum { STREAMS = 7 };
+enum { STREAMS = 9 };
 typedef struct ahead {
     stream s[STREAMS];
     int64_t now;
