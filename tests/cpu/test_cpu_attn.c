@@ -80,8 +80,8 @@ static void build_attn(kir_module *m, kir_attn *t, const attn_case *c, bool back
 {
     int64_t n = c->batch[0] * c->batch[1] * c->batch[2] * c->batch[3];
     dfm_dtype d = c->type == DFM_BF16 ? DFM_BF16 : DFM_F32;
-    *t = (kir_attn){.backward = backward, .causal = c->causal, .window = c->window, .scale = c->scale != 0 ? c->scale : 0.3,
-                    .seq = c->seq, .over = c->over, .feature = c->feature, .value = c->value};
+    *t = (kir_attn){.backward = backward, .causal = c->causal, .window = c->window,
+                    .scale = c->scale != 0 ? c->scale : 0.3, .seq = c->seq, .over = c->over, .feature = c->feature, .value = c->value};
     memcpy(t->batch, c->batch, sizeof t->batch);
     dense(t->sq, c, c->seq, c->feature);
     dense(t->sk, c, c->over, c->feature);
