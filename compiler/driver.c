@@ -62,12 +62,14 @@ static int syntax_stages(driver *d)
 static const char *std_folder(driver *d)
 {
     if (d->opt->value[OPT_STD]) return d->opt->value[OPT_STD];
+    if (d->std_path) return d->std_path;
     const char *here = dfm_program_folder(d->arena);
     const char *tries[] = {dfm_path_join(d->arena, here, "../share/dfm/models/std"),
                            DFM_SOURCE_DIR "/models/std"};
-    for (size_t i = 0; i < DFM_LEN(tries); i++)
-        if (dfm_is_folder(tries[i])) return tries[i];
-    return tries[0];
+    d->std_path = tries[0];
+    for (size_t i = DFM_LEN(tries); i-- > 0;)
+        if (dfm_is_folder(tries[i])) d->std_path = tries[i];
+    return d->std_path;
 }
 
 front_options driver_front_options(driver *d)

@@ -19,6 +19,7 @@ typedef struct driver {
     dfm_names *names;
     diag_ctx *diag;                          /* the user's errors: print them after driver_run */
     const options *opt;
+    const char *std_path;          /* folder of the standard library, once it is known */
     FILE *out, *log;                         /* stages; progress, remarks */
     dfm_err err;                             /* failures of the world, and our own */
 } driver;

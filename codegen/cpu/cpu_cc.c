@@ -326,7 +326,10 @@ dfm_status cpu_compile(const char *const *texts, uint32_t n, const cg_options *o
     DFM_TRY(dfm_make_temporary(a, "dfmc", &folder, err));
     work w = {.a = a, .opt = opt, .folder = folder};
     w.use_cache = cache_is_ours(&w);
-    if (w.cache_why)
+    if (!strcmp(opt->arch, "native") && !*dfm_cpu_flags(a))
+        out->note = dfm_fmt(a, "what this processor can do cannot be read from /proc/cpuinfo: "
+                            "compiled for any (%s)", arch);
+    else if (w.cache_why)
         out->note = dfm_fmt(a, "the cache '%s' %s: it is not used", opt->cache_dir, w.cache_why);
     job *jobs = dfm_new_n(a, job, n ? n : 1);
     set_flags(&w, arch);

@@ -219,11 +219,17 @@ static dfm_status resume_folder(app *x, const char *model, const char **out, dfm
     return DFM_OK;
 }
 
-/* The run folder of a checkpoint: "runs/a/ckpt/step_1" belongs to "runs/a". */
+/* The run folder of a checkpoint: "runs/a/ckpt/step_1" belongs to "runs/a". Not by way of "..": the
+ * checkpoint may be pruned while the run goes on. */
 static const char *run_of_checkpoint(app *x, const char *path)
 {
     if (!dfm_file_exists(dfm_path_join(x->arena, path, "MANIFEST"))) return path;
-    return dfm_path_join(x->arena, path, "../..");
+    char *run = dfm_path_real(x->arena, path);
+    for (int i = 0; i < 2; i++) {
+        char *slash = strrchr(run, '/');
+        if (slash && slash != run) *slash = 0;
+    }
+    return run;
 }
 
 /* -- the loop ---------------------------------------------------------------------------------- */
@@ -231,6 +237,8 @@ static const char *run_of_checkpoint(app *x, const char *path)
 static dfm_status save(trainer *t, dfm_err *err)
 {
     if (t->saved) return DFM_OK;
+    /* A checkpoint must not be safe before the log of its steps is. */
+    if (t->log) DFM_TRY(met_log_sync(t->log, err));
     dfm_status s = app_ckpt_save(t->x, t->r, t->folder, &t->at, err);
     t->saved = s == DFM_OK;
     return s;
@@ -343,6 +351,11 @@ static dfm_status run(trainer *t, const char *resume, dfm_err *err)
         DFM_TRY(
             app_run_new(x, plan_meta_string(rt_plan_of(t->r), x->arena, "model"), &t->folder, err));
     t->saved = resumed;
+    if (resumed && t->folder != resume) {
+        /* Back to an older checkpoint: first it becomes the newest, then the log is cut to it. */
+        t->saved = false;
+        DFM_TRY(save(t, err));
+    }
     DFM_TRY(app_run_describe(x, t->r, t->folder, err));
     DFM_TRY(met_log_open(dfm_path_join(x->arena, t->folder, "log.jsonl"), resumed, t->at.step,
                          &t->log, err));

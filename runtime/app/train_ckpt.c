@@ -190,6 +190,7 @@ dfm_status app_ckpt_load(app *x, rt *r, const char *folder, app_progress_state *
     if (s == DFM_OK && out->step != l.step)
         s = dfm_fail(err, DFM_BAD_DATA, "'%s' is of step %" PRIu64 " by its name, of %" PRIu64
                      " by its state", l.path, l.step, out->step);
+    if (s == DFM_OK && !itself) ckpt_tidy(path, l.path);
     ckpt_loaded_close(&l);
     return s;
 }

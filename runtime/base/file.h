@@ -57,8 +57,9 @@ dfm_status dfm_file_put_in_place(const char *tmp, const char *path, dfm_err *err
 /* -- folder.c ---------------------------------------------------------------------------------- */
 bool dfm_file_exists(const char *path);
 bool dfm_is_folder(const char *path);
-dfm_status dfm_make_folders(const char *path, dfm_err *err);     /* like mkdir -p */
-/* One folder; *out_made = false and DFM_OK: something of that name is there. */
+/* Like mkdir -p; what is made is safe: its parents are synced. */
+dfm_status dfm_make_folders(const char *path, dfm_err *err);
+/* One folder, safe as above; *out_made = false and DFM_OK: something of that name is there. */
 dfm_status dfm_make_folder(const char *path, bool *out_made, dfm_err *err);
 /* A new private folder in $TMPDIR or /tmp, "NAME-...", noted as temporary (below). A place where
  * others could exchange it is refused. Remove it with dfm_remove_tree and dfm_temp_forget. */
@@ -79,6 +80,8 @@ const char *dfm_exposed(const struct stat *st);
 /* "dir/name" from the folder of `base` (a file path) and `name`; name itself if absolute. */
 char *dfm_path_beside(dfm_arena *a, const char *base, const char *name);
 char *dfm_path_join(dfm_arena *a, const char *folder, const char *name);
+/* Absolute, without links and dots; the path itself if that cannot be found out. */
+char *dfm_path_real(dfm_arena *a, const char *path);
 /* Folder of the running program ("/usr/bin"), to find installed files beside it. */
 char *dfm_program_folder(dfm_arena *a);
 

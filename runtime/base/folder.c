@@ -35,30 +35,7 @@ bool dfm_is_folder(const char *path)
     return dfm_sys_stat(path, true, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* -- making ------------------------------------------------------------------------------------ */
-
-dfm_status dfm_make_folder(const char *path, bool *out_made, dfm_err *err)
-{
-    *out_made = dfm_sys_mkdir(path, 0777) == 0;
-    return *out_made || errno == EEXIST ? DFM_OK : cannot(err, DFM_CANNOT_WRITE, "create folder", path);
-}
-
-dfm_status dfm_make_folders(const char *path, dfm_err *err)
-{
-    char buf[PATH_MAX];
-    size_t n = strlen(path);
-    if (n >= sizeof buf) return dfm_fail(err, DFM_CANNOT_WRITE, "path too long: '%s'", path);
-    memcpy(buf, path, n + 1);
-    for (size_t i = 1; i <= n; i++) {
-        if (buf[i] != '/' && buf[i] != 0) continue;
-        char keep = buf[i];
-        buf[i] = 0;
-        if (dfm_sys_mkdir(buf, 0777) != 0 && !(errno == EEXIST && dfm_is_folder(buf)))
-            return cannot(err, DFM_CANNOT_WRITE, "create folder", buf);
-        buf[i] = keep;
-    }
-    return DFM_OK;
-}
+/* -- temporary folders ------------------------------------------------------------------------- */
 
 /* A group that only the user is in, as many systems give each user. */
 static bool private_group(gid_t gid)
@@ -201,6 +178,39 @@ dfm_status dfm_sync_parent(const char *path, dfm_err *err)
     return dfm_sync_folder(folder, err);
 }
 
+/* -- making ------------------------------------------------------------------------------------ */
+
+/* A name is safe only once the folder that it is in has been synced. */
+dfm_status dfm_make_folder(const char *path, bool *out_made, dfm_err *err)
+{
+    *out_made = dfm_sys_mkdir(path, 0777) == 0;
+    if (*out_made) return dfm_sync_parent(path, err);
+    return errno == EEXIST ? DFM_OK : cannot(err, DFM_CANNOT_WRITE, "create folder", path);
+}
+
+dfm_status dfm_make_folders(const char *path, dfm_err *err)
+{
+    char buf[PATH_MAX];
+    size_t n = strlen(path);
+    if (n >= sizeof buf) return dfm_fail(err, DFM_CANNOT_WRITE, "path too long: '%s'", path);
+    memcpy(buf, path, n + 1);
+    for (size_t i = 1; i <= n; i++) {
+        bool made;
+        if (buf[i] != '/' && buf[i] != 0) continue;
+        char keep = buf[i];
+        buf[i] = 0;
+        if (!dfm_is_folder(buf)) {
+            DFM_TRY(dfm_make_folder(buf, &made, err));
+            if (!made && !dfm_is_folder(buf)) {
+                errno = ENOTDIR;
+                return cannot(err, DFM_CANNOT_WRITE, "create folder", buf);
+            }
+        }
+        buf[i] = keep;
+    }
+    return DFM_OK;
+}
+
 /* -- removing ---------------------------------------------------------------------------------- */
 
 static dfm_status remove_at(int parent, const char *name, int depth, dfm_err *err)
@@ -237,6 +247,12 @@ char *dfm_path_beside(dfm_arena *a, const char *base, const char *name)
     const char *slash = strrchr(base, '/');
     if (name[0] == '/' || !slash) return dfm_strdup(a, name);
     return dfm_fmt(a, "%.*s/%s", (int)(slash - base), base, name);
+}
+
+char *dfm_path_real(dfm_arena *a, const char *path)
+{
+    char buf[PATH_MAX];
+    return dfm_strdup(a, realpath(path, buf) ? buf : path);
 }
 
 char *dfm_program_folder(dfm_arena *a)

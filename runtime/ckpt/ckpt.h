@@ -54,6 +54,10 @@ typedef struct ckpt_save_args {
 /* Save one checkpoint (one rank). On failure the folder is as before, except for removed leftovers
  * of dead processes; DFM_CANNOT_WRITE, or what fetch returned. */
 dfm_status ckpt_save(const ckpt_save_args *args, dfm_err *err);
+/* Before a run goes on from `newest` (a path), the last one in `folder`: do what a save that was
+ * interrupted behind its commit has left to do, but for pruning. What fails is left to the next
+ * save. */
+void ckpt_tidy(const char *folder, const char *newest);
 
 /* -- ckpt_load.c --------------------------------------------------------------------------- */
 typedef struct ckpt_loaded {

@@ -211,6 +211,13 @@ static dfm_status prune(const saver *sv)
     return DFM_OK;
 }
 
+static dfm_status write_latest(const saver *sv, const char *name)
+{
+    const char *line = dfm_fmt(sv->arena, "%s\n", name);
+    const char *path = dfm_path_join(sv->arena, sv->args->folder, "latest");
+    return dfm_file_replace(path, line, strlen(line), sv->err);
+}
+
 static dfm_status run(saver *sv)
 {
     const ckpt_save_args *args = sv->args;
@@ -236,9 +243,7 @@ static dfm_status run(saver *sv)
     dfm_temp_forget(sv->tmp);
     DFM_TRY(s);
     phase(sv, "latest");
-    const char *line = dfm_fmt(sv->arena, "%s\n", name);
-    DFM_TRY(dfm_file_replace(dfm_path_join(sv->arena, args->folder, "latest"), line, strlen(line),
-                             sv->err));
+    DFM_TRY(write_latest(sv, name));
     phase(sv, "prune");
     DFM_TRY(prune(sv));
     phase(sv, "done");
@@ -253,4 +258,19 @@ dfm_status ckpt_save(const ckpt_save_args *args, dfm_err *err)
     if (s != DFM_OK) dfm_while(err, "saving the checkpoint of step %" PRIu64, args->step);
     dfm_arena_destroy(a);
     return s;
+}
+
+void ckpt_tidy(const char *folder, const char *newest)
+{
+    dfm_arena *a = dfm_arena_create("checkpoint");
+    ckpt_save_args args = {.folder = folder};
+    saver sv = {.arena = a, .args = &args, .host = host_id()};
+    const char *slash = strrchr(newest, '/'), *name = slash ? slash + 1 : newest;
+    char *was = "";
+    size_t n;
+    (void)remove_leftovers(&sv);
+    if (dfm_file_read(a, dfm_path_join(a, folder, "latest"), 256, &was, &n, NULL) != DFM_OK ||
+        strcmp(was, dfm_fmt(a, "%s\n", name)) != 0)
+        (void)write_latest(&sv, name);
+    dfm_arena_destroy(a);
 }

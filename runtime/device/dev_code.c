@@ -11,10 +11,8 @@
 
 static dfm_status check_owner(dfm_arena *a, const char *path, dfm_err *err)
 {
-    char *real = realpath(path, NULL);
-    if (!real) return dfm_fail(err, DFM_BAD_DATA, "cannot find '%s': %s", path, strerror(errno));
-    char *file = dfm_strdup(a, real);
-    free(real);
+    char *file = dfm_path_real(a, path);
+    if (file[0] != '/') return dfm_fail(err, DFM_BAD_DATA, "cannot find '%s'", path);
     char *slash = strrchr(file, '/');
     const char *folder = slash == file ? "/" : dfm_strndup(a, file, (size_t)(slash - file));
     const char *const places[] = {file, folder};

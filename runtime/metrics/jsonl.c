@@ -64,6 +64,7 @@ dfm_status met_log_open(const char *path, bool resume, uint64_t step, met_log **
     *log = (met_log){.arena = a, .line_arena = dfm_arena_create("log line")};
     dfm_status s = dfm_out_open(dfm_strdup(a, path), resume ? DFM_OUT_APPEND : DFM_OUT_TRUNCATE,
                                 &log->file, err);
+    if (s == DFM_OK) s = dfm_sync_parent(path, err);
     if (s != DFM_OK) {
         met_log_close(log);
         log = NULL;
@@ -111,3 +112,5 @@ dfm_status met_log_end(met_log *log, dfm_err *err)
     dfm_sb_puts(&log->line, "}\n");
     return dfm_out_write(&log->file, log->line.p, log->line.n, err);
 }
+
+dfm_status met_log_sync(met_log *log, dfm_err *err) { return dfm_out_sync(&log->file, err); }

@@ -24,6 +24,7 @@ void met_log_int(met_log *log, const char *name, int64_t x);
 void met_log_real(met_log *log, const char *name, double x);    /* nan, inf: as text */
 void met_log_text(met_log *log, const char *name, const char *x);
 dfm_status met_log_end(met_log *log, dfm_err *err);
+dfm_status met_log_sync(met_log *log, dfm_err *err);            /* the lines are on the disk */
 void met_log_close(met_log *log);           /* NULL is allowed */
 
 #endif
