@@ -42,13 +42,20 @@ static int32_t decode(const char *text, uint32_t n, uint32_t *len)
     return (int32_t)cp;
 }
 
+/* Marks that turn the direction of text around. */
+static bool turns_text(uint32_t cp)
+{
+    return (cp >= 0x202A && cp <= 0x202E) || (cp >= 0x2066 && cp <= 0x2069);
+}
+
 /* Add n bytes; every code point and every byte that is none takes one column. */
 static void put_clean(dfm_sb *sb, const char *p, uint32_t n)
 {
     for (uint32_t i = 0, len; i < n; i += len) {
         int32_t cp = decode(p + i, n - i, &len);
         if (cp == '\t') dfm_sb_puts(sb, " ");
-        else if (cp >= 0x20 && cp != 0x7F && !(cp >= 0x80 && cp < 0xA0)) dfm_sb_add(sb, p + i, len);
+        else if (cp >= 0x20 && cp != 0x7F && !(cp >= 0x80 && cp < 0xA0) && !turns_text(cp))
+            dfm_sb_add(sb, p + i, len);
         else if (((unsigned char)p[i] & 0xC0) != 0x80) dfm_sb_puts(sb, "\xEF\xBF\xBD");
     }
 }

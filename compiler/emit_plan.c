@@ -42,6 +42,12 @@ static plan_str place(emitter *em, dfm_loc loc)
     const char *at = diag_place(em->in->diag, em->a, loc), *std = em->in->std_path;
     size_t n = strlen(std);
     if (n && !strncmp(at, std, n) && at[n] == '/') at = dfm_fmt(em->a, "std%s", at + n);
+    if (!dfm_is_clean_text(at)) {           /* a file's name may hold anything, a plan's text not */
+        char *clean = dfm_strdup(em->a, at);
+        for (char *c = clean; *c; c++)
+            if (*c < 0x20 || *c == 0x7f) *c = '?';
+        at = clean;
+    }
     return text(em, at);
 }
 

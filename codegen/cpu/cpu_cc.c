@@ -94,8 +94,10 @@ static _Noreturn void become_compiler(const char *const *argv, int in, int out)
 static dfm_status start(const char *const *argv, const char *log, pid_t *out_pid, dfm_err *err)
 {
     dfm_out o;
-    int in = dfm_sys_open(AT_FDCWD, "/dev/null", O_RDONLY, 0);
+    int in;
     *out_pid = 0;
+    do in = dfm_sys_open(AT_FDCWD, "/dev/null", O_RDONLY, 0);
+    while (in < 0 && errno == EINTR);
     if (in < 0)
         return dfm_fail(err, DFM_UNAVAILABLE, "cannot open '/dev/null': %s", strerror(errno));
     dfm_status s = dfm_out_open(log, DFM_OUT_TRUNCATE, &o, err);
@@ -168,7 +170,15 @@ static const char *cache_path(work *w, const char *text)
     return dfm_fmt(w->a, "%s/%s.o", w->opt->cache_dir, hex);
 }
 
-/* -- the cache: objects, each followed by a hash of its bytes ------------------------------------ */
+/* -- the cache: objects, each followed by its name's hash and by one of its bytes ---------------- */
+
+typedef struct trailer { dfm_hash128 name, bytes; } trailer;
+
+static trailer trailer_of(const char *path, const char *bytes, size_t n)
+{
+    const char *name = strrchr(path, '/') + 1;
+    return (trailer){dfm_hash128_of(name, strlen(name)), dfm_hash128_of(bytes, n)};
+}
 
 /* Only a folder of our own that nobody else can write: what is in it is linked into plans. */
 static bool cache_is_ours(work *w)
@@ -187,16 +197,15 @@ static bool cache_fetch(work *w, const char *path, const char *object)
     struct stat st;
     char *bytes;
     size_t n;
-    dfm_hash128 hash, is;
+    trailer is;
     dfm_out o;
     if (!path || dfm_sys_stat(path, false, &st) != 0 || !S_ISREG(st.st_mode) ||
         st.st_uid != geteuid() || (st.st_mode & 022) ||
-        dfm_file_read(w->a, path, MAX_OBJECT_BYTES, &bytes, &n, NULL) != DFM_OK || n <= sizeof hash)
+        dfm_file_read(w->a, path, MAX_OBJECT_BYTES, &bytes, &n, NULL) != DFM_OK || n <= sizeof is)
         return false;
-    n -= sizeof hash;
-    memcpy(&hash, bytes + n, sizeof hash);
-    is = dfm_hash128_of(bytes, n);
-    if (hash.lo != is.lo || hash.hi != is.hi) return false;
+    n -= sizeof is;
+    is = trailer_of(path, bytes, n);
+    if (memcmp(&is, bytes + n, sizeof is) != 0) return false;
     if (dfm_out_open(object, DFM_OUT_NEW, &o, NULL) != DFM_OK) return false;
     if (dfm_out_write(&o, bytes, n, NULL) == DFM_OK && dfm_out_close(&o, NULL) == DFM_OK)
         return true;
@@ -212,11 +221,11 @@ static void cache_store(work *w, const char *path, const char *object)
     mode_t old = umask(077);
     if (dfm_make_folders(w->opt->cache_dir, NULL) == DFM_OK && cache_is_ours(w) &&
         dfm_file_read(w->a, object, MAX_OBJECT_BYTES, &bytes, &n, NULL) == DFM_OK) {
-        dfm_hash128 hash = dfm_hash128_of(bytes, n);
-        char *entry = dfm_alloc(w->a, n + sizeof hash);
+        trailer t = trailer_of(path, bytes, n);
+        char *entry = dfm_alloc(w->a, n + sizeof t);
         memcpy(entry, bytes, n);
-        memcpy(entry + n, &hash, sizeof hash);
-        (void)dfm_file_replace(path, entry, n + sizeof hash, NULL);
+        memcpy(entry + n, &t, sizeof t);
+        (void)dfm_file_replace(path, entry, n + sizeof t, NULL);
     }
     umask(old);
 }

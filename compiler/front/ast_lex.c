@@ -443,6 +443,20 @@ static uint32_t first_bad_byte(const char *text, uint32_t n)
     return n;
 }
 
+/* Characters that turn the direction of text around (U+202A to U+202E, U+2066 to U+2069): with them
+ * a reader sees another program than the compiler. https://trojansource.codes */
+static uint32_t first_turning(const char *text, uint32_t n)
+{
+    for (uint32_t i = 0; i + 2 < n; i++) {
+        const unsigned char *p = (const unsigned char *)text + i;
+        if (p[0] != 0xe2) continue;
+        if ((p[1] == 0x80 && p[2] >= 0xaa && p[2] <= 0xae) ||
+            (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9))
+            return i;
+    }
+    return n;
+}
+
 static void finish(ast_lexer *l)
 {
     close_to(l, 0, !l->stopped, l->n);
@@ -463,6 +477,12 @@ ast_tokens *ast_lex(dfm_arena *a, diag_ctx *cx, diag_src src)
         l.ok = false;
         diag_error(cx, DIAG_E0107, place(&l, bad, 1), "this is not UTF-8 text (byte 0x%02x)",
                    (unsigned char)l.text[bad]);
+    }
+    uint32_t turns = bad < l.n ? l.n : first_turning(l.text, l.n);
+    if (turns < l.n) {
+        l.ok = false;
+        diag_error(cx, DIAG_E0107, place(&l, turns, 3),
+                   "this character turns the direction of text: what is shown is not what is read");
     }
     ast_scan_all(&l);
     finish(&l);

@@ -9,7 +9,7 @@
 
 #include "runtime/base/str.h"
 
-typedef enum cfg_type { CFG_INT = 1, CFG_REAL, CFG_BOOL, CFG_TEXT } cfg_type;
+typedef enum cfg_type { CFG_INT = 1, CFG_REAL, CFG_BOOL, CFG_TEXT, CFG_NAME } cfg_type;
 
 typedef struct row {
     const char *section, *name, *key, *def, *help;
@@ -121,6 +121,9 @@ static bool set_value(cfg *c, const row *r, const char *text)
         *(double *)field(c, r) = x;
         return true;
     case CFG_BOOL: return parse_bool(text, field(c, r));
+    case CFG_NAME:
+        if (text[0] == '.' || strchr(text, '/') || strlen(text) > 200) return false;
+        /* fall through */
     case CFG_TEXT:
         if (!dfm_is_clean_text(text)) return false;
         *(const char **)field(c, r) = dfm_strdup(c->arena, text);
@@ -135,7 +138,7 @@ dfm_status cfg_set(cfg *c, cfg_key key, const char *text, const char *where, dfm
     char range[80];
     c->is_given[key] = true;
     if (!text[0] || !strcmp(text, "~") || !strcmp(text, "null")) {
-        if (r->def[0] && r->type != CFG_TEXT)
+        if (r->def[0] && r->type < CFG_TEXT)
             return dfm_fail(err, DFM_BAD_CONFIG, "%s: '%s' needs a value", where, r->key);
         unset(c, key);
         return DFM_OK;
@@ -144,6 +147,7 @@ dfm_status cfg_set(cfg *c, cfg_key key, const char *text, const char *where, dfm
     if (set_value(c, r, text)) return DFM_OK;
     const char *want = r->type == CFG_BOOL ? "true or false"
                        : r->type == CFG_TEXT ? "UTF-8 text without control characters"
+                       : r->type == CFG_NAME ? "the name of a folder, without '/' and not hidden"
                                              : range_text(r, range);
     return dfm_fail(err, DFM_BAD_CONFIG, "%s: '%s' must be %s, not '%.100s'", where, r->key,
                     want, dfm_is_clean_text(text) ? text : "?");
@@ -213,7 +217,8 @@ const char *cfg_yaml(const cfg *c, dfm_arena *a)
 
 const char *cfg_markdown(dfm_arena *a)
 {
-    static const char *const types[] = {"", "whole number", "number", "true or false", "text"};
+    static const char *const types[] = {"", "whole number", "number", "true or false", "text",
+                                        "name of a folder"};
     dfm_sb sb = dfm_sb_make(a);
     dfm_sb_puts(&sb, "| key | type | default | meaning |\n|---|---|---|---|\n");
     for (int i = 0; i < CFG_COUNT; i++) {

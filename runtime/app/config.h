@@ -29,6 +29,7 @@ typedef enum cfg_key {
 #define CFG_FIELD_REAL double
 #define CFG_FIELD_BOOL bool
 #define CFG_FIELD_TEXT const char *
+#define CFG_FIELD_NAME const char *
 
 typedef struct cfg {
     dfm_arena *arena;

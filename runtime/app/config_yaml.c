@@ -93,17 +93,21 @@ static dfm_status read_map(reader *r, const yaml_node_t *map, const char *prefix
     return DFM_OK;
 }
 
-/* Count aliases with a first pass over the events: they are gone from the document. */
-static dfm_status check_aliases(reader *r, const char *text, size_t n)
+/* A first pass over the events, before a document is built of them: depth, which costs libyaml the
+ * square of the file's size (200,000 brackets: many minutes), and aliases, which are gone later. */
+static dfm_status check_events(reader *r, const char *text, size_t n)
 {
     yaml_parser_t parser;
     dfm_status s = DFM_OK;
-    uint32_t aliases = 0;
-    if (!yaml_parser_initialize(&parser)) return bad(r, (yaml_mark_t){0}, "out of memory");
+    uint32_t aliases = 0, depth = 0;
+    if (!yaml_parser_initialize(&parser)) dfm_no_memory("YAML", sizeof parser);
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, n);
     for (bool more = true; more && s == DFM_OK;) {
         yaml_event_t e;
         if (!yaml_parser_parse(&parser, &e)) break;     /* reported by the loader */
+        if (e.type == YAML_MAPPING_START_EVENT || e.type == YAML_SEQUENCE_START_EVENT) depth++;
+        if (e.type == YAML_MAPPING_END_EVENT || e.type == YAML_SEQUENCE_END_EVENT) depth--;
+        if (depth > MAX_DEPTH) s = bad(r, e.start_mark, "it nests deeper than 64");
         if (e.type == YAML_ALIAS_EVENT && ++aliases > MAX_ALIASES)
             s = bad(r, e.start_mark, "more than 100 aliases");
         more = e.type != YAML_STREAM_END_EVENT;
@@ -147,7 +151,7 @@ dfm_status cfg_read_yaml(cfg *c, const char *path, const char *text, size_t n, d
     yaml_parser_t parser;
     if (n > MAX_BYTES)
         return dfm_fail(err, DFM_BAD_CONFIG, "%s: it is larger than 16 MiB", path);
-    DFM_TRY(check_aliases(&r, text, n));
+    DFM_TRY(check_events(&r, text, n));
     if (!yaml_parser_initialize(&parser))
         return dfm_fail(err, DFM_NO_MEMORY, "out of memory reading '%s'", path);
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, n);

@@ -4,14 +4,23 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* Names and texts from files may stand in a message; none of them may steer a terminal. */
+static void make_safe(char *p)
+{
+    for (; *p; p++)
+        if (((unsigned char)*p < 0x20 && *p != '\n' && *p != '\t') || *p == 0x7f) *p = '?';
+}
+
 static void add(dfm_err *err, const char *prefix, const char *format, va_list ap)
 {
     size_t room = sizeof err->text - err->len;
+    char *from = err->text + err->len;
     int n = snprintf(err->text + err->len, room, "%s", prefix);
     if (n > 0) err->len += (unsigned)n < room ? (unsigned)n : (unsigned)room - 1;
     room = sizeof err->text - err->len;
     n = vsnprintf(err->text + err->len, room, format, ap);
     if (n > 0) err->len += (unsigned)n < room ? (unsigned)n : (unsigned)room - 1;
+    make_safe(from);
 }
 
 dfm_status dfm_fail(dfm_err *err, dfm_status code, const char *format, ...)

@@ -154,6 +154,7 @@ bool dfm_is_clean_text(const char *s)
         uint32_t x = utf8_tail(&p);
         if (x < 0xa0 || x == 0x2028 || x == 0x2029 || x == 0xfeff || (x & 0xfffe) == 0xfffe)
             return false;
+        if ((x >= 0x202a && x <= 0x202e) || (x >= 0x2066 && x <= 0x2069)) return false;
     }
     return true;
 }

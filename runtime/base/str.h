@@ -44,7 +44,8 @@ bool dfm_starts_with(const char *s, const char *prefix);
 bool dfm_ends_with(const char *s, const char *suffix);
 
 /* Valid UTF-8 (no overlong forms, no surrogates) without control characters, Unicode's line and
- * paragraph separators, byte order marks and non-characters: safe to print and to put into YAML. */
+ * paragraph separators, marks that turn the direction of text, byte order marks and
+ * non-characters: safe to print and to put into YAML. */
 bool dfm_is_clean_text(const char *s);
 
 /* The candidate nearest to `word` by edit distance, at most max(1, min(2, strlen(word) / 3)) and

@@ -70,6 +70,21 @@ static bool read_entry(dfm_arena *a, const json_t *file, ckpt_entry *out)
     return hash_of_hex(json_string_value(json_object_get(file, "xxh3_128")), &out->hash);
 }
 
+static int by_name(const void *x, const void *y)
+{
+    return strcmp(*(const char *const *)x, *(const char *const *)y);
+}
+
+static bool names_twice(dfm_arena *a, const ckpt_manifest *m)
+{
+    const char **names = dfm_new_n(a, const char *, m->n_entries + 1);
+    for (uint32_t i = 0; i < m->n_entries; i++) names[i] = m->entries[i].name;
+    qsort(names, m->n_entries, sizeof *names, by_name);
+    for (uint32_t i = 1; i < m->n_entries; i++)
+        if (!strcmp(names[i - 1], names[i])) return true;
+    return false;
+}
+
 static dfm_status read_manifest(dfm_arena *a, const char *folder, const json_t *root,
                                 ckpt_manifest *out, dfm_err *err)
 {
@@ -88,6 +103,7 @@ static dfm_status read_manifest(dfm_arena *a, const char *folder, const json_t *
         if (!read_entry(a, json_array_get(files, i), &out->entries[i]))
             return damaged(folder, "its MANIFEST lists a file wrongly", err);
     out->n_entries = (uint32_t)n;
+    if (names_twice(a, out)) return damaged(folder, "its MANIFEST lists a file twice", err);
     return DFM_OK;
 }
 

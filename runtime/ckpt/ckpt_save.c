@@ -184,7 +184,7 @@ static dfm_status commit(const saver *sv)
     phase(sv, "rename");
     if (dfm_sys_rename(sv->tmp, sv->final) == 0)
         return dfm_sync_folder(sv->args->folder, sv->err);
-    if (errno != EEXIST && errno != ENOTEMPTY) return failed(sv, "rename", sv->tmp);
+    if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR) return failed(sv, "rename", sv->tmp);
     ckpt_manifest m;
     bool whole = ckpt_manifest_verify(sv->arena, sv->final, true, &m, NULL) == DFM_OK;
     const char *aside = dfm_fmt(sv->arena, "%s.%s-%08x", sv->final, whole ? "replaced" : "damaged",

@@ -76,7 +76,7 @@ static dfm_status open_files(dfm_arena *a, const name_list *paths, ckpt_weights 
 
 static bool plain_name(const char *s)
 {
-    return s[0] && s[0] != '.' && !strchr(s, '/') && strlen(s) < 256 &&
+    return s[0] && s[0] != '.' && !strchr(s, '/') && strlen(s) < 256 && dfm_is_clean_text(s) &&
            dfm_ends_with(s, ".safetensors");
 }
 

@@ -113,7 +113,9 @@ static dfm_status read_header(data_shard *s, dfm_err *err)
             return check_end(s, err);
         }
         uint64_t offset = s->base + (uint64_t)archive_read_header_position(s->tar);
-        if (r != ARCHIVE_OK && r != ARCHIVE_WARN) {
+        /* Names that this locale cannot show are judged below; any other doubt is damage. */
+        if (r != ARCHIVE_OK &&
+            !(r == ARCHIVE_WARN && archive_errno(s->tar) == EILSEQ)) {
             const char *why = archive_error_string(s->tar);
             return dfm_fail(err, DFM_BAD_DATA, "shard '%s' at byte %" PRIu64 ": %s", s->path,
                             offset, why ? why : "damaged");

@@ -25,7 +25,7 @@ if(TARGET dfmc AND TARGET dfm-rt AND Python3_FOUND)
     set_tests_properties(${name} PROPERTIES LABELS "${A_LABELS}" TIMEOUT ${A_TIMEOUT})
   endfunction()
 
-  fault_test(faults_some test_faults LABELS fast TIMEOUT 300)
+  fault_test(faults_some test_faults LABELS numeric TIMEOUT 300)
   fault_test(crash_some test_crash LABELS numeric TIMEOUT 600)
   # Only on demand: ctest -C Slow -R 'faults_all|crash_all'
   fault_test(faults_all test_faults LABELS slow CONFIGURATIONS Slow TIMEOUT 7200 ARGS --all)

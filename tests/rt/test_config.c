@@ -86,8 +86,10 @@ static void exact_messages(void **state)
                                                        "starts here"},
         {"train: {steps: 1", "run.yaml:2:1: did not find expected ',' or '}'"},
         {"run: {name: \"a\\0b\"}", "run.yaml:1:13: it holds a NUL"},
-        {"run: {name: \"a\\nb\"}", "run.yaml:1:13: 'run.name' must be UTF-8 text without "
-                                   "control characters, not '?'"},
+        {"run: {folder: \"a\\nb\"}", "run.yaml:1:15: 'run.folder' must be UTF-8 text without "
+                                     "control characters, not '?'"},
+        {"run: {name: a/b}", "run.yaml:1:13: 'run.name' must be the name of a folder, without '/' "
+                             "and not hidden, not 'a/b'"},
         {"run: {name: \"a\\Lb\"}", "run.yaml:1:13: 'run.name' must be UTF-8 text without "
                                   "control characters, not '?'"},
         {"\"\\e[2J\": 1", "run.yaml:1:1: a key has control characters"},

@@ -24,6 +24,7 @@ if(TARGET dfmc AND TARGET dfm-rt AND Python3_FOUND)
   system_test(bad_program LABELS fast ARGS ${cache})
   system_test(bad_run LABELS fast ARGS ${cache})
   system_test(bad_plan LABELS fast ARGS ${cache})
+  system_test(attacks LABELS numeric ARGS ${cache})
   system_test(resume LABELS numeric ARGS ${cache})
   system_test(same_bytes LABELS fast ARGS ${cache})
   system_test(no_model_knowledge LABELS fast ARGS ${cache})
@@ -31,7 +32,8 @@ if(TARGET dfmc AND TARGET dfm-rt AND Python3_FOUND)
   system_test(memory LABELS numeric ARGS ${cache})
   system_test(compile_time LABELS numeric)
   system_test(training LABELS numeric ARGS ${cache})
-  # Only on demand: ctest -C Slow -R system_digits
+  # Only on demand: ctest -C Slow -R system_kills, system_digits
+  system_test(kills LABELS slow CONFIGURATIONS Slow TIMEOUT 3600 ARGS ${cache})
   system_test(digits LABELS slow CONFIGURATIONS Slow TIMEOUT 3600 ARGS ${cache})
   set_tests_properties(system_digits PROPERTIES ENVIRONMENT DFM_JUDGE=$<TARGET_FILE:judge>)
   # Measurements want the machine for themselves.

@@ -1,0 +1,5 @@
+dfm 1
+dim B = 4, D = 0
+model m(x: f32[B, D]) -> f32[B, D] {
+  return x
+}
