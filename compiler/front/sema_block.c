@@ -127,7 +127,7 @@ static bool bind_const(binder *b, const ast_node *formal, sema_value v, dfm_loc 
     }
     if (v.kind == SV_TABLE || v.kind == SV_RECORD || v.kind == SV_ARROW) {
         diag *d = sema_error(s, E0313, loc, "%s must be a constant", what_arg(b, formal));
-        diag_label(d, loc, sema_value_text(s, v));
+        diag_label(d, loc, "%s", sema_value_text(s, v));
         return false;
     }
     v.loc = loc;

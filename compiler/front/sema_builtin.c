@@ -49,7 +49,7 @@ bool builtin_has_dim(builtin_call *c, ir_val x, const sema_dim *d, dfm_loc loc)
     if (d->ir.i && ir_dim_at(s->m, t, d->ir) >= 0) return true;
     diag *e = sema_error(s, E0316, loc, "`%s`: the tensor has no dim `%s`", c->name,
                          sema_dim_text(s, d));
-    diag_label(e, c->args[0].loc, sema_ir_type_text(s, t));
+    diag_label(e, c->args[0].loc, "%s", sema_ir_type_text(s, t));
     const char *have[IR_MAX_RANK];
     const ir_type_info *ti = ir_type_of(s->m, t);
     for (uint32_t i = 0; i < ti->rank; i++) have[i] = ir_dim_str(s->m, ti->dims[i]);
@@ -66,7 +66,7 @@ bool builtin_new_dim(builtin_call *c, ir_val x, const sema_dim *d, dfm_loc loc)
     if (ir_dim_at(s->m, t, id) < 0) return true;
     diag *e = sema_error(s, E0314, loc, "`%s`: the tensor has a dim `%s` already", c->name,
                          sema_dim_text(s, d));
-    diag_label(e, c->args[0].loc, sema_ir_type_text(s, t));
+    diag_label(e, c->args[0].loc, "%s", sema_ir_type_text(s, t));
     diag_help(e, "no type holds a dim twice; declare another name: `dim %s2 = %s`",
               sema_dim_text(s, d), sema_dim_text(s, d));
     return false;

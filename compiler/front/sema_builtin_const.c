@@ -22,7 +22,7 @@ static const double *table_of(builtin_call *c, ir_type *out_type)
     if (p && ir_type_of(s->m, *out_type)->rank == 1) return p;
     diag *d = sema_error(s, E0313, c->loc,
                          "`%s` works on a table known at compile time, of one dim", c->name);
-    diag_label(d, c->args[0].loc, sema_ir_type_text(s, *out_type));
+    diag_label(d, c->args[0].loc, "%s", sema_ir_type_text(s, *out_type));
     return NULL;
 }
 

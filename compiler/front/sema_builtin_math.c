@@ -41,8 +41,8 @@ static ir_val contract_over(builtin_call *c, ir_val a, ir_val b, const sema_dim 
         }
         diag *e = sema_error(s, E0316, locs[i], "`%s` sums over `%s`, which one operand lacks",
                              c->name, sema_dim_text(s, dims[i]));
-        diag_label(e, c->args[0].loc, sema_ir_type_text(s, type_of(c, a)));
-        diag_label(e, c->args[1].loc, sema_ir_type_text(s, type_of(c, b)));
+        diag_label(e, c->args[0].loc, "%s", sema_ir_type_text(s, type_of(c, a)));
+        diag_label(e, c->args[1].loc, "%s", sema_ir_type_text(s, type_of(c, b)));
         return (ir_val){0};
     }
     ir_type t = ir_contract_type(s->m, type_of(c, a), type_of(c, b), pairs, n, s->act->compute);
@@ -134,7 +134,7 @@ static bool attend_roles(builtin_call *c, attention *t)
                              "is the feature dim" : "`attend`: the %s has no dim `%s`",
                              ok ? sema_dim_text(s, d) : i == 0 ? "query" : i == 1 ? "key" : "value",
                              sema_dim_text(s, d));
-        diag_label(e, c->args[i].loc, sema_ir_type_text(s, ty));
+        diag_label(e, c->args[i].loc, "%s", sema_ir_type_text(s, ty));
         return false;
     }
     if (t->within && t->seq->ragged_over != t->within) {
@@ -150,8 +150,8 @@ static bool attend_roles(builtin_call *c, attention *t)
     if (ir_dim_same(last_dim(s, k), t->at.feature)) return true;
     diag *e =
         sema_error(s, E0304, c->loc, "the last dims of query and key do not meet in `attend`");
-    diag_label(e, c->args[0].loc, sema_ir_type_text(s, type_of(c, t->x[0])));
-    diag_label(e, c->args[1].loc, sema_ir_type_text(s, k));
+    diag_label(e, c->args[0].loc, "%s", sema_ir_type_text(s, type_of(c, t->x[0])));
+    diag_label(e, c->args[1].loc, "%s", sema_ir_type_text(s, k));
     return false;
 }
 
@@ -206,7 +206,7 @@ static bool attend_mask(builtin_call *c, attention *t)
     const ir_type_info mi = *ir_type_of(s->m, ty), qi = *ir_type_of(s->m, type_of(c, t->x[0]));
     if (mi.dtype != DFM_BOOL) {
         diag *d = sema_error(s, E0312, a->loc, "`mask` is bool: true where a query sees a key");
-        diag_label(d, a->loc, sema_ir_type_text(s, ty));
+        diag_label(d, a->loc, "%s", sema_ir_type_text(s, ty));
         return false;
     }
     for (uint32_t i = 0; i < mi.rank; i++) {

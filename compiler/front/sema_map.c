@@ -125,7 +125,8 @@ static sema_value wrong_dtype(sema *s, const sema_value *args, uint32_t n, dfm_l
 {
     diag *d = sema_error(s, E0312, loc, "`%s` takes %s", spelling, need);
     for (uint32_t i = 0; i < n; i++)
-        if (dfm_loc_some(args[i].loc)) diag_label(d, args[i].loc, sema_value_text(s, args[i]));
+        if (dfm_loc_some(args[i].loc))
+            diag_label(d, args[i].loc, "%s", sema_value_text(s, args[i]));
     return sema_poison();
 }
 
@@ -209,8 +210,8 @@ static void report_dims(sema *s, ir_dim left, ir_dim right, sema_value a, sema_v
     const char *na = sema_dim_text(s, da), *nb = sema_dim_text(s, db);
     diag *d = sema_error(s, E0304, op_loc, "dims `%s` and `%s` do not meet in `%s`", na, nb,
                          spelling);
-    diag_label(d, a.loc, sema_value_text(s, a));
-    diag_label(d, b.loc, sema_value_text(s, b));
+    diag_label(d, a.loc, "%s", sema_value_text(s, a));
+    diag_label(d, b.loc, "%s", sema_value_text(s, b));
     diag_note(d, "%s", dim_value_note(s, da, db));
     const char *text = dfm_loc_some(b.loc) ? diag_source(s->diag, s->arena, b.loc) : "x";
     if (strlen(text) > 24 || strchr(text, '\n')) text = "...";

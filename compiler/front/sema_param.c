@@ -310,7 +310,7 @@ sema_value sema_buffer_value(sema *s, const ast_node *st)
                              "the value of buffer `%s` is not known at compile "
                              "time",
                              st->text);
-        diag_label(d, st->b->loc, sema_value_text(s, v));
+        diag_label(d, st->b->loc, "%s", sema_value_text(s, v));
         return sema_poison();
     }
     p.path = dfm_intern(s->cx->names, path_of(s, st));

@@ -209,7 +209,7 @@ static bool check_dims(sema *s, ir_val v, ir_type to, const sema_type *want, dfm
         const char *name = sema_dim_text(s, sema_dim_of(s, ti->dims[i]));
         diag *d = sema_error(s, E0305, loc, "%s is %s and has no dim `%s`", what,
                              sema_type_text(s, want), name);
-        diag_label(d, loc, sema_ir_type_text(s, ir_type_at(s->frame->g, v)));
+        diag_label(d, loc, "%s", sema_ir_type_text(s, ir_type_at(s->frame->g, v)));
         for (uint32_t k = 0; k < want->rank; k++) {
             bool there = ir_dim_at(s->m, ir_type_at(s->frame->g, v), want->dims[k]->ir) >= 0;
             if (there || want->dims[k]->value != ir_extent(s->m, ti->dims[i])) continue;

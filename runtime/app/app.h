@@ -65,6 +65,10 @@ typedef struct app_progress_state {          /* what state.json holds */
 } app_progress_state;
 dfm_status app_ckpt_save(app *x, rt *r, const char *folder, const app_progress_state *s,
                          dfm_err *err);
+/* The text of a state.json, and back: DFM_BAD_DATA, naming `path`. */
+const char *app_state_text(const app_progress_state *s, dfm_arena *a);
+dfm_status app_state_read(const char *text, const char *path, dfm_arena *a, app_progress_state *out,
+                          dfm_err *err);
 /* Number of labels in the text of a state.json; 0 if it does not say. */
 uint32_t app_state_labels(const char *state);
 /* *out_found = false: there is no checkpoint. */

@@ -67,7 +67,7 @@ static void make_parts(part_list *l)
 
 /* -- state.json -------------------------------------------------------------------------------- */
 
-static const char *state_text(const app_progress_state *s, dfm_arena *a)
+const char *app_state_text(const app_progress_state *s, dfm_arena *a)
 {
     json_t *j = json_pack(
         "{sI sI sI s{sI sI sI sb} sI sI sI sI ss}", "format", (json_int_t)1, "step",
@@ -80,8 +80,8 @@ static const char *state_text(const app_progress_state *s, dfm_arena *a)
     return text;
 }
 
-static dfm_status read_state(const char *text, const char *path, dfm_arena *a,
-                             app_progress_state *out, dfm_err *err)
+dfm_status app_state_read(const char *text, const char *path, dfm_arena *a, app_progress_state *out,
+                          dfm_err *err)
 {
     json_int_t format, step, seed, data_seed, epoch, position, parts, batch, threads, labels;
     int shuffle;
@@ -139,7 +139,7 @@ dfm_status app_ckpt_save(app *x, rt *r, const char *folder, const app_progress_s
     part_list l = {.r = r, .a = a};
     make_parts(&l);
     ckpt_save_args args = {.folder = dfm_path_join(a, folder, "ckpt"), .step = s->step,
-                           .parts = l.parts.p, .n_parts = l.parts.n, .state = state_text(s, a),
+                           .parts = l.parts.p, .n_parts = l.parts.n, .state = app_state_text(s, a),
                            .keep = (uint32_t)x->cfg.train_ckpt_keep, .fetch = fetch, .user = &l};
     dfm_status status = ckpt_save(&args, err);
     dfm_arena_destroy(a);
@@ -185,7 +185,7 @@ dfm_status app_ckpt_load(app *x, rt *r, const char *folder, app_progress_state *
     *out_found = l.found;
     if (!l.found) return DFM_OK;
     if (l.warning) app_say(x, "warning: %s", l.warning);
-    dfm_status s = read_state(l.state, l.path, x->arena, out, err);
+    dfm_status s = app_state_read(l.state, l.path, x->arena, out, err);
     if (s == DFM_OK) s = load_states(r, out->seed, &l, x->arena, err);
     if (s == DFM_OK && out->step != l.step)
         s = dfm_fail(err, DFM_BAD_DATA, "'%s' is of step %" PRIu64 " by its name, of %" PRIu64

@@ -443,7 +443,7 @@ def programs():
     p("dim-negative", model("  return x", "dim B = 4, D = 3 - 5\n"), "E03")
     p("dim-zero", model("  return x", "dim B = 4, D = 0\n"), "E03")
     p("dim-by-zero", model("  return x", "dim B = 4, D = 4 // (2 - 2)\n"), "E03")
-    p("repeat-huge", model("  h = x\n  repeat i in 0..1000000000 as l {\n    h = linear(h, D -> D) as fc\n  }\n"
+    p("repeat-huge", model("  h = x\n  repeat l[i: 1000000000] with h {\n    h = linear(h, D -> D) as fc\n  }\n"
                            "  return h"), "E0")
     p("recursion", model("  return f(x)") + "block f(x: [B, D]) -> [B, D] {\n  return f(x)\n}\n", "E0404")
     doubled = "".join("block g%d(x: [B, D]) -> [B, D] {\n  return g%d(g%d(x))\n}\n" % (i, i - 1, i - 1)

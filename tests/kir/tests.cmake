@@ -7,3 +7,9 @@ if(TARGET dfm_lower AND TARGET dfm_pass)
       LIBS dfm_lower dfm_pass)
   endforeach()
 endif()
+
+if(COMMAND dfm_fuzz AND TARGET dfm_kir)
+  dfm_fuzz(fuzz_kir SOURCES ${CMAKE_CURRENT_LIST_DIR}/fuzz_kir.c LIBS dfm_kir
+    CORPUS ${CMAKE_CURRENT_LIST_DIR}/../fuzz/corpus/kir DICT ${CMAKE_CURRENT_LIST_DIR}/../fuzz/kir.dict
+    MAX_LEN 16384)
+endif()

@@ -23,7 +23,21 @@ static void check_again(const char *path, const data_sample *x)
     data_shard_close(s);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+/* Right checksums in all blocks that could be headers: else hardly a change gets past them. */
+static void repair(uint8_t *p, size_t n)
+{
+    for (size_t at = 0; at + 512 <= n; at += 512) {
+        uint8_t *h = p + at;
+        if (memcmp(h + 257, "ustar", 5) != 0) continue;
+        unsigned sum = 0;
+        memset(h + 148, ' ', 8);
+        for (int i = 0; i < 512; i++) sum += h[i];
+        snprintf((char *)h + 148, 7, "%06o", sum & 0777777);
+        h[155] = ' ';
+    }
+}
+
+static void read_all(const uint8_t *data, size_t n)
 {
     char path[64];
     int fd = memfd_create("fuzz", MFD_CLOEXEC);
@@ -41,5 +55,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     if ((status == DFM_OK) != (err.code == DFM_OK)) abort();
     data_shard_close(s);
     close(fd);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    uint8_t *copy = malloc(n + 1);
+    read_all(data, n);
+    if (n) memcpy(copy, data, n);
+    repair(copy, n);
+    if (n && memcmp(copy, data, n)) read_all(copy, n);
+    free(copy);
     return 0;
 }

@@ -90,8 +90,8 @@ static void exact_messages(void **state)
                                      "control characters, not '?'"},
         {"run: {name: a/b}", "run.yaml:1:13: 'run.name' must be the name of a folder, without '/' "
                              "and not hidden, not 'a/b'"},
-        {"run: {name: \"a\\Lb\"}", "run.yaml:1:13: 'run.name' must be UTF-8 text without "
-                                  "control characters, not '?'"},
+        {"run: {folder: \"a\\Lb\"}", "run.yaml:1:15: 'run.folder' must be UTF-8 text without "
+                                     "control characters, not '?'"},
         {"\"\\e[2J\": 1", "run.yaml:1:1: a key has control characters"},
         {"train: 3", "run.yaml:1:1: unknown key 'train'\n"
                      "  help: dfm-rt help config lists all keys"},

@@ -41,15 +41,31 @@ endif()
 # Fuzz targets start from the hostile files. See tests/fuzz/tests.cmake for dfm_fuzz.
 if(COMMAND dfm_fuzz)
   set(attacks ${here}/../attacks)
+  set(json ${here}/../fuzz/json.dict)
   if(TARGET dfm_ckpt)
     dfm_fuzz(fuzz_safetensors SOURCES ${here}/fuzz_safetensors.c LIBS dfm_ckpt
-      CORPUS ${attacks}/safetensors)
+      CORPUS ${attacks}/safetensors DICT ${json})
+    dfm_fuzz(fuzz_index SOURCES ${here}/fuzz_index.c LIBS dfm_ckpt CORPUS ${attacks}/index
+      DICT ${json})
+    dfm_fuzz(fuzz_manifest SOURCES ${here}/fuzz_manifest.c LIBS dfm_ckpt
+      CORPUS ${here}/../fuzz/corpus/manifest DICT ${json})
+  endif()
+  if(TARGET dfm_rt)
+    dfm_fuzz(fuzz_state SOURCES ${here}/fuzz_state.c LIBS dfm_rt
+      CORPUS ${here}/../fuzz/corpus/state DICT ${json})
   endif()
   if(TARGET dfm_data)
     dfm_fuzz(fuzz_npy SOURCES ${here}/fuzz_npy.c LIBS dfm_data CORPUS ${attacks}/npy)
     dfm_fuzz(fuzz_tar SOURCES ${here}/fuzz_tar.c LIBS dfm_data CORPUS ${attacks}/tar MAX_LEN 16384)
+    dfm_fuzz(fuzz_member SOURCES ${here}/fuzz_member.c LIBS dfm_data
+      CORPUS ${here}/../fuzz/corpus/member DICT ${json})
+  endif()
+  if(TARGET dfm_config AND TARGET dfm_data)
+    dfm_fuzz(fuzz_override SOURCES ${here}/fuzz_override.c LIBS dfm_config dfm_data
+      CORPUS ${here}/../fuzz/corpus/override DICT ${here}/../fuzz/config.dict)
   endif()
   if(TARGET dfm_config)
-    dfm_fuzz(fuzz_config SOURCES ${here}/fuzz_config.c LIBS dfm_config CORPUS ${attacks}/yaml)
+    dfm_fuzz(fuzz_config SOURCES ${here}/fuzz_config.c LIBS dfm_config CORPUS ${attacks}/yaml
+      DICT ${here}/../fuzz/config.dict)
   endif()
 endif()
