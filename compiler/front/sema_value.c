@@ -133,8 +133,7 @@ static bool not_constant(sema *s, sema_value v, dfm_loc loc, const char *what, c
     if (sema_bad(v)) return false;
     bool runtime = v.kind == SV_TENSOR || v.kind == SV_TABLE;
     diag *d = sema_error(s, E0313, loc, "%s needs %s known at compile time", what, kind);
-    diag_label(d, loc, sema_fmt(s, runtime ? "a tensor: %s" : "this is %s",
-                                sema_value_text(s, v)));
+    diag_label(d, loc, runtime ? "a tensor: %s" : "this is %s", sema_value_text(s, v));
     if (runtime && strcmp(what, "`if`") == 0)
         diag_help(d, "`select(c, a, b)` chooses between values for each element");
     return false;
