@@ -19,13 +19,14 @@ static void put(const char *path, const void *p, size_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    static const char part[] = "\x40\0\0\0\0\0\0\0"
-                               "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}         x";
+    static const char header[] = "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}";
+    char part[8 + sizeof header] = {(char)(sizeof header - 1)};     /* the NUL is the tensor */
+    memcpy(part + 8, header, sizeof header);
     const char *path = "fuzz-index/x.safetensors.index.json";
     dfm_arena *a = dfm_arena_create("fuzz");
     dfm_err err = {0};
     ckpt_weights w;
-    put("fuzz-index/part.safetensors", part, 8 + 0x40 + 1);
+    put("fuzz-index/part.safetensors", part, sizeof part);
     put(path, data, n);
     dfm_status s = ckpt_weights_open(a, path, &w, &err);
     if (s == DFM_OK) {
