@@ -212,6 +212,8 @@ typedef struct kir_program {
     DFM_VEC(kir_io) inputs, outputs;         /* by name: formals, data, draws; results */
     DFM_VEC(dfm_name) scalars;               /* runtime scalars that are used */
     uint64_t arena_bytes;                    /* high-water mark, set by the memory plan */
+    uint64_t bound_bytes;                    /* largest sum of live bytes at any node: no plan of
+                                                this schedule needs less */
 } kir_program;
 
 typedef struct kir_module {
@@ -258,6 +260,9 @@ dfm_status kir_parse(dfm_arena *a, dfm_names *names, const char *text, size_t n,
 
 /* -- kir_verify.c ------------------------------------------------------------------------------ */
 dfm_status kir_verify(const kir_module *m, dfm_err *err);
+/* Does the kernel keep K4 to K11, inside `depth` loops of these trip counts? */
+bool kir_kernel_is_sound(const kir_module *m, const kir_kernel *k, uint32_t depth,
+                         const int64_t *trips);
 
 /* -- kir_interp.c: runs a program on real memory, shares no code with any emitter -------------- */
 typedef struct kir_env {
@@ -276,11 +281,17 @@ typedef void kir_remark_fn(void *user, dfm_loc loc, const char *text);
 /* kernelize.c: one K program per G program. G must be free of calls (pass_inline_calls). */
 dfm_status lower_kernelize(ir_module *ir, const kir_limits *limits, dfm_arena *a,
                            kir_remark_fn *remark, void *user, kir_module **out, dfm_err *err);
-/* memplan.c: sets offset of every TEMP, INPUT and OUTPUT buffer (64-byte aligned, no two live ones
- * overlap) and arena_bytes of every program. Buffers of different programs may overlap. */
+/* memplan.c: lets buffers of one program share memory where no copy is needed (share.c rewrites
+ * operands for it), then sets offset of every TEMP, INPUT and OUTPUT buffer (64-byte aligned, no two
+ * live ones overlap) and arena_bytes and bound_bytes of every program. Buffers of different programs
+ * may overlap. */
+typedef struct lower_holder { dfm_name name; uint64_t bytes; bool stack; } lower_holder;
 typedef struct lower_memory {
     uint64_t arena_bytes;                    /* maximum over the programs */
     uint64_t lower_bound;                    /* largest sum of live bytes at any node */
+    uint32_t program;                        /* the one with that node */
+    DFM_VEC(lower_holder) holders;           /* what is live there, largest first, in m's arena */
+    uint32_t n_in_place, n_in_slots;         /* buffers that share another one's memory */
 } lower_memory;
 dfm_status lower_memplan(kir_module *m, lower_memory *out, dfm_err *err);
 

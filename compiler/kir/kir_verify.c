@@ -220,3 +220,12 @@ dfm_status kir_verify(const kir_module *m, dfm_err *err)
     }
     return DFM_OK;
 }
+
+bool kir_kernel_is_sound(const kir_module *m, const kir_kernel *k, uint32_t depth,
+                         const int64_t *trips)
+{
+    dfm_err err = {0};
+    kir_checker c = {.m = m, .err = &err, .depth = depth};
+    memcpy(c.trips, trips, depth * sizeof *trips);
+    return kir_check_kernel(&c, k) == DFM_OK;
+}

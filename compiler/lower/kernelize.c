@@ -109,8 +109,8 @@ static void emit_units(kz_frame *f)
 
 void kz_emit_frame(kz_frame *f)
 {
-    kz_fuse(f);
     kz_take_biases(f);
+    kz_fuse(f);
     for (uint32_t i = 0; i < f->units.n; i++)
         f->units.p[i].deferred = writes_state(f, &f->units.p[i]);
     emit_units(f);

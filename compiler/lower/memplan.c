@@ -1,95 +1,30 @@
 /* memplan.c - places the buffers of each program in one arena.
  *
- * Nodes are numbered in order; a loop covers the numbers of its body. A buffer is live from its
- * first to its last use. Used both inside and outside of a loop, or read in the body before it is
- * written there, or walked along by the loop, it is live during the whole loop; used in the body
- * alone it is free again between its last use and its first use of the next iteration. Inputs are
- * live from the start, outputs to the end.
- *
- * Placement: the largest first, each at the lowest offset that is free during its life. The result
- * depends on the module alone.
+ * First buffers that can share memory without a copy do so (share.c); then every buffer gets the
+ * lowest offset that is free during its life (lifetime.h). In which order they are placed decides
+ * how much is lost between them, so several orders are tried and the best one is taken: by size,
+ * by how long they live, by size times life, and each with the buffers that are live at the fullest
+ * node first. The result depends on the module alone.
  */
-#include <inttypes.h>
 #include <stdlib.h>
 
-#include "compiler/kir/kir.h"
+#include "compiler/lower/lifetime.h"
 
-enum { ALIGN = 64 };
+enum { ORDERS = 6, BY_SIZE = 0, BY_LIFE, BY_AREA };
 
-typedef struct life {
-    uint32_t buf, first, last;               /* node numbers, inclusive */
-    uint64_t bytes, offset;
-    bool used, read_first;
-} life;
+typedef struct item { life *l; uint64_t key; bool full; } item;
 
-typedef struct span { uint32_t first, last, depth; } span;
-
-typedef struct planner {
-    const kir_module *m;
-    dfm_arena *a;
-    life *life;                              /* by buffer */
-    uint8_t *walked;                         /* by buffer: depths of loops that walk along it */
-    uint32_t now;
-    DFM_VEC(span) loops;                     /* inner ones before outer ones */
-} planner;
-
-static void use(void *user, kir_arg *a)
+static int larger_key_first(const void *x, const void *y)
 {
-    planner *p = user;
-    life *l = &p->life[a->buf.i];
-    for (uint32_t d = 0; d < KIR_MAX_LOOPS; d++)
-        if (a->loop_stride[d]) p->walked[a->buf.i] |= (uint8_t)(1u << d);
-    if (!l->used) {
-        l->used = true;
-        l->first = p->now;
-        l->read_first = !a->write;
-    } else if (l->first == p->now && !a->write) {
-        l->read_first = true;                /* read and written by its first node */
-    }
-    l->last = p->now;
+    const item *a = x, *b = y;
+    if (a->full != b->full) return a->full ? -1 : 1;
+    if (a->key != b->key) return a->key < b->key ? 1 : -1;
+    if (a->l->bytes != b->l->bytes) return a->l->bytes < b->l->bytes ? 1 : -1;
+    if (a->l->from != b->l->from) return a->l->from < b->l->from ? -1 : 1;
+    return a->l->buf < b->l->buf ? -1 : a->l->buf > b->l->buf;
 }
 
-static void number(planner *p, const kir_nodes *list)
-{
-    for (uint32_t i = 0; i < list->n; i++) {
-        kir_node *n = list->p[i];
-        if (n->kind != KIR_NODE_LOOP) {
-            p->now++;
-            kir_each_arg(n, use, p);
-            continue;
-        }
-        span s = {.first = p->now + 1, .depth = n->loop.depth};
-        number(p, &n->loop.body);
-        s.last = p->now;
-        if (s.last >= s.first) dfm_push(p->a, &p->loops, s);
-    }
-}
-
-static void widen(planner *p, life *l)
-{
-    for (uint32_t i = 0; i < p->loops.n; i++) {
-        span s = p->loops.p[i];
-        if (l->last < s.first || l->first > s.last) continue;
-        bool outside = l->first < s.first || l->last > s.last;
-        bool walked = p->walked[l->buf] >> s.depth & 1;
-        if (!outside && !l->read_first && !walked) continue;
-        if (s.first < l->first) l->first = s.first;
-        if (s.last > l->last) l->last = s.last;
-    }
-}
-
-static int larger_first(const void *x, const void *y)
-{
-    const life *a = *(life *const *)x, *b = *(life *const *)y;
-    if (a->bytes != b->bytes) return a->bytes < b->bytes ? 1 : -1;
-    if (a->first != b->first) return a->first < b->first ? -1 : 1;
-    return a->buf < b->buf ? -1 : a->buf > b->buf;
-}
-
-static bool meet(const life *a, const life *b)
-{
-    return a->first <= b->last && b->first <= a->last;
-}
+static bool meet(const life *a, const life *b) { return a->from <= b->to && b->from <= a->to; }
 
 /* Lowest offset at which l fits beside the n buffers that are placed and live with it. placed is
  * in order of offsets. Returns where in the order it belongs. */
@@ -108,76 +43,107 @@ static uint32_t fit(life **placed, uint32_t n, life *l)
     return k;
 }
 
-static uint64_t place(life **order, uint32_t n, dfm_arena *a)
-{
-    life **placed = dfm_new_n(a, life *, n + 1);
-    uint64_t top = 0;
-    qsort(order, n, sizeof *order, larger_first);
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t k = fit(placed, i, order[i]);
-        for (uint32_t j = i; j > k; j--) placed[j] = placed[j - 1];
-        placed[k] = order[i];
-        if (order[i]->offset + order[i]->bytes > top) top = order[i]->offset + order[i]->bytes;
-    }
-    return top;
-}
-
-/* Largest sum of live bytes at any node. */
-static uint64_t peak(life *const *order, uint32_t n, uint32_t last, dfm_arena *a)
+/* Largest sum of live bytes at any node, and the node. */
+static uint64_t peak(life *const *list, uint32_t n, uint32_t last, dfm_arena *a, uint32_t *node)
 {
     int64_t *change = dfm_new_n(a, int64_t, last + 3), live = 0;
     uint64_t most = 0;
     for (uint32_t i = 0; i < n; i++) {
-        change[order[i]->first] += (int64_t)order[i]->bytes;
-        change[order[i]->last + 1] -= (int64_t)order[i]->bytes;
+        change[list[i]->from] += (int64_t)list[i]->bytes;
+        change[list[i]->to + 1] -= (int64_t)list[i]->bytes;
     }
     for (uint32_t t = 0; t <= last + 1; t++) {
         live += change[t];
-        if ((uint64_t)live > most) most = (uint64_t)live;
+        if ((uint64_t)live <= most) continue;
+        most = (uint64_t)live;
+        *node = t;
     }
     return most;
 }
 
-static bool in_arena(const kir_buffer *b)
+static bool is_live(const life *l, uint32_t node) { return l->from <= node && node <= l->to; }
+
+/* Places all in one order; returns the high-water mark. */
+static uint64_t place(life **list, uint32_t n, int order, uint32_t fullest, dfm_arena *a)
 {
-    return b->mem == KIR_MEM_TEMP || b->mem == KIR_MEM_INPUT || b->mem == KIR_MEM_OUTPUT;
+    life **placed = dfm_new_n(a, life *, n + 1);
+    item *items = dfm_new_n(a, item, n + 1);
+    uint64_t top = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        life *l = list[i];
+        uint64_t nodes = l->to - l->from + 1;
+        uint64_t key = order / 2 == BY_SIZE ? l->bytes : order / 2 == BY_LIFE ? nodes
+                                                                              : l->bytes * nodes;
+        items[i] = (item){l, key, order % 2 && is_live(l, fullest)};
+    }
+    if (n) qsort(items, n, sizeof *items, larger_key_first);
+    for (uint32_t i = 0; i < n; i++) {
+        life *l = items[i].l;
+        uint32_t k = fit(placed, i, l);
+        for (uint32_t j = i; j > k; j--) placed[j] = placed[j - 1];
+        placed[k] = l;
+        if (l->offset + l->bytes > top) top = l->offset + l->bytes;
+    }
+    return top;
+}
+
+static uint64_t place_best(life **list, uint32_t n, uint64_t bound, uint32_t fullest, dfm_arena *a)
+{
+    uint64_t best = UINT64_MAX;
+    int order = 0;
+    for (int k = 0; k < ORDERS && best > bound; k++) {
+        uint64_t top = place(list, n, k, fullest, a);
+        if (top >= best) continue;
+        best = top;
+        order = k;
+    }
+    return place(list, n, order, fullest, a);
+}
+
+static void list_holders(const lives *s, life *const *list, uint32_t n, uint32_t node,
+                         lower_memory *out)
+{
+    item *items = dfm_new_n(s->a, item, n + 1);
+    for (uint32_t i = 0; i < n; i++) items[i] = (item){list[i], list[i]->bytes, false};
+    if (n) qsort(items, n, sizeof *items, larger_key_first);
+    out->holders.n = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const life *l = items[i].l;
+        if (!is_live(l, node)) continue;
+        lower_holder h = {s->m->bufs.p[l->buf].name, l->bytes, l->walked != 0};
+        dfm_push(s->m->arena, &out->holders, h);
+    }
 }
 
 static dfm_status plan_program(kir_module *m, uint32_t index, lower_memory *out, dfm_err *err)
 {
-    planner p = {.m = m, .a = dfm_arena_create("memory plan")};
+    lives s;
+    dfm_arena *a = dfm_arena_create("memory plan");
     kir_program *g = m->programs.p[index];
-    p.life = dfm_new_n(p.a, life, m->bufs.n + 1);
-    p.walked = dfm_new_n(p.a, uint8_t, m->bufs.n + 1);
-    number(&p, &g->nodes);
-    life **order = dfm_new_n(p.a, life *, m->bufs.n + 1);
-    uint32_t n = 0;
-    dfm_status st = DFM_OK;
-    for (uint32_t b = 1; b < m->bufs.n; b++) {
-        const kir_buffer *info = &m->bufs.p[b];
-        life *l = &p.life[b];
-        bool io = info->mem == KIR_MEM_INPUT || info->mem == KIR_MEM_OUTPUT;
-        if (!in_arena(info)) continue;
-        if (info->program != index) {
-            if (l->used)
-                st = dfm_fail(err, DFM_INTERNAL, "program '%s' uses a buffer of another one",
-                              g->name);
-            continue;
+    dfm_status st = lives_of(m, index, a, &s, err);
+    if (st == DFM_OK) {
+        share_counts shared = share_buffers(&s);
+        life **list = dfm_new_n(a, life *, m->bufs.n + 1);
+        uint32_t n = 0, fullest = 0;
+        for (uint32_t b = 1; b < m->bufs.n; b++) {
+            const kir_buffer *info = &m->bufs.p[b];
+            bool io = info->mem == KIR_MEM_INPUT || info->mem == KIR_MEM_OUTPUT;
+            if (!life_is_planned(info) || info->program != index) continue;
+            if (s.of[b].uses.n || io) list[n++] = &s.of[b];
         }
-        l->buf = b;
-        if (!l->used) l->first = l->last = 0;
-        else widen(&p, l);
-        if (info->mem == KIR_MEM_INPUT) l->first = 0;
-        if (info->mem == KIR_MEM_OUTPUT) l->last = p.now + 1;
-        l->bytes = (info->elems * dfm_dtype_bytes(info->dtype) + ALIGN - 1) / ALIGN * ALIGN;
-        if (l->used || io) order[n++] = l;
+        g->bound_bytes = peak(list, n, s.n_nodes, a, &fullest);
+        g->arena_bytes = place_best(list, n, g->bound_bytes, fullest, a);
+        for (uint32_t i = 0; i < n; i++) m->bufs.p[list[i]->buf].offset = list[i]->offset;
+        out->n_in_place += shared.in_place;
+        out->n_in_slots += shared.in_slots;
+        if (g->bound_bytes > out->lower_bound) {
+            out->lower_bound = g->bound_bytes;
+            out->program = index;
+            list_holders(&s, list, n, fullest, out);
+        }
+        if (g->arena_bytes > out->arena_bytes) out->arena_bytes = g->arena_bytes;
     }
-    g->arena_bytes = place(order, n, p.a);
-    for (uint32_t i = 0; i < n; i++) m->bufs.p[order[i]->buf].offset = order[i]->offset;
-    uint64_t least = peak(order, n, p.now + 1, p.a);
-    if (g->arena_bytes > out->arena_bytes) out->arena_bytes = g->arena_bytes;
-    if (least > out->lower_bound) out->lower_bound = least;
-    dfm_arena_destroy(p.a);
+    dfm_arena_destroy(a);
     return st;
 }
 

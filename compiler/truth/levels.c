@@ -7,6 +7,7 @@
 
 #include "runtime/base/philox.h"
 #include "codegen/cpu/code_run.h"
+#include "compiler/truth/shadow.h"
 
 typedef struct named { dfm_name name; const double *data; } named;
 
@@ -315,14 +316,29 @@ static void choose_programs(bench *b)
             b->shown.programs.p[b->shown.programs.n++] = b->k->programs.p[i];
 }
 
+/* Does the plan keep what is still wanted? Replayed beside the same module without one. */
+static bool check_memory(bench *b)
+{
+    dfm_err err = {0};
+    kir_module *alone;
+    char text[400];
+    if (lower_kernelize(b->m, limits(b), b->a, NULL, NULL, &alone, &err) != DFM_OK)
+        return bad(b, "kernelize: %s", err.text);
+    for (uint32_t i = 0; i < b->m->programs.n; i++)
+        if (!shadow_check(alone, b->k, i, text, sizeof text))
+            return bad(b, "memory of %s: %s", b->m->programs.p[i].name, text);
+    return true;
+}
+
 static bool lower(bench *b)
 {
     dfm_err err = {0};
     lower_memory lm;
     if (lower_kernelize(b->m, limits(b), b->a, NULL, NULL, &b->k, &err) != DFM_OK)
         return bad(b, "kernelize: %s", err.text);
-    if (kir_verify(b->k, &err) != DFM_OK) return bad(b, "verify: %s", err.text);
     if (lower_memplan(b->k, &lm, &err) != DFM_OK) return bad(b, "memory plan: %s", err.text);
+    if (kir_verify(b->k, &err) != DFM_OK) return bad(b, "verify: %s", err.text);
+    if (!check_memory(b)) return false;
     cg_each_node(b->k, count, b);
     choose_programs(b);
     return true;

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler/truth/shadow.h"
+
 static uint64_t gemm_scratch(const kir_gemm *g) { return g->batch[0] > 1 ? 128 : 0; }
 static uint64_t attn_scratch(const kir_attn *a, const kir_module *m)
 {
@@ -56,6 +58,17 @@ static void print_graph(fx *f, const ir_graph *g)
     printf("%s", dfm_sb_cstr(&s));
 }
 
+/* The plan, replayed beside the same module without one. */
+static void check_plan(fx *f, const kir_module *k, int limits)
+{
+    char text[400];
+    dfm_err err = {0};
+    kir_module *alone = NULL;
+    if (lower_kernelize(f->m, &limits_of[limits], f->a, NULL, NULL, &alone, &err) != DFM_OK)
+        fail_err(&err);
+    if (!shadow_check(alone, k, 0, text, sizeof text)) fail_msg("memory plan: %s", text);
+}
+
 kir_module *kt_lower_for(fx *f, const ir_graph *g, bool replace_draws, int limits)
 {
     give_places(f);
@@ -78,6 +91,8 @@ kir_module *kt_lower_for(fx *f, const ir_graph *g, bool replace_draws, int limit
     lower_memory mem;
     if (lower_memplan(k, &mem, &err) != DFM_OK) fail_err(&err);
     assert_true(mem.arena_bytes >= mem.lower_bound);
+    if (kir_verify(k, &err) != DFM_OK) fail_err(&err);
+    check_plan(f, k, limits);
     return k;
 }
 
