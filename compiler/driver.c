@@ -78,7 +78,7 @@ front_options driver_front_options(driver *d)
         .file = d->opt->input, .std_path = std_folder(d),
         .variant = d->opt->value[OPT_VARIANT], .train = d->opt->value[OPT_TRAIN],
         .sampler = d->opt->value[OPT_SAMPLER], .precision = d->opt->value[OPT_PRECISION],
-        .weights = d->opt->value[OPT_WEIGHTS], .sets = d->opt->sets.p, .n_sets = d->opt->sets.n,
+        .weights = d->opt->value[OPT_WEIGHTS], .layout = d->opt->value[OPT_LAYOUT], .sets = d->opt->sets.p, .n_sets = d->opt->sets.n,
         .check_only = d->opt->cmd == CMD_CHECK || d->opt->cmd == CMD_PARAMS};
 }
 
@@ -158,25 +158,54 @@ static void print_spent(const passes *ps)
                 ps->spent[i].graphs);
 }
 
-/* One pass on graph `index`; *index becomes the new graph. */
-static bool run_pass(passes *ps, const char *name, uint32_t *index)
+bool driver_run_pass(driver *d, pass_ctx *cx, const char *name, uint32_t *index)
 {
-    driver *d = ps->d;
-    double began = now_ms();
-    ir_module *m = ps->cx.m;
+    ir_module *m = cx->m;
     const ir_graph *in = m->graphs.p[*index];
     if (dump_asked(d, "before", name)) dump(d, m, in);
     uint32_t out_index;
     ir_graph *out = ir_graph_create(m, dfm_name_str(m->names, in->name), &out_index);
-    if (!pass_find(name)->run(&ps->cx, in, out)) return false;
-    dfm_arena_reset(ps->scratch);
+    if (!pass_find(name)->run(cx, in, out)) return false;
+    dfm_arena_reset(cx->scratch);
     if (dump_asked(d, "after", name)) dump(d, m, out);
     if (ir_verify_graph(m, out, &d->err) != DFM_OK) {
         dfm_while(&d->err, "verifying '%s' after pass %s", dfm_name_str(m->names, in->name), name);
         return false;
     }
-    spend(ps, name, began);
     *index = out_index;
+    return true;
+}
+
+static bool run_pass(passes *ps, const char *name, uint32_t *index)
+{
+    double began = now_ms();
+    bool ok = driver_run_pass(ps->d, &ps->cx, name, index);
+    spend(ps, name, began);
+    return ok;
+}
+
+static double flops_of(const ir_module *m, const ir_graph *g)
+{
+    double sum = 0;
+    for (uint32_t v = 1; v < g->ops.n; v++) sum += ir_op_cost(m, g, (ir_val){v}).flops;
+    return sum;
+}
+
+/* All passes of the table, and a last cleaning. Of the gradient it is remembered what remat saw. */
+static bool run_table(passes *ps, const char *program, uint32_t *g)
+{
+    driver *d = ps->d;
+    bool gradient = !strcmp(program, "grad"), ok = true;
+    if (gradient && !d->remat) d->remat = dfm_new(d->arena, driver_remat);
+    ps->cx.options.remat_report = gradient ? &d->remat->now : NULL;
+    for (const pass_info *i = pass_table; i->name && ok; i++) {
+        if (gradient && !strcmp(i->name, "remat")) d->remat->before = *g;
+        ok = run_pass(ps, i->name, g);
+    }
+    ok = ok && run_pass(ps, "simplify", g);
+    if (!gradient || !ok) return ok;
+    d->remat->first = d->remat->now;
+    d->remat->flops = flops_of(ps->cx.m, ps->cx.m->graphs.p[*g]);
     return true;
 }
 
@@ -237,8 +266,7 @@ bool driver_passes(driver *d, ir_module *m)
             *g = done[from];
             continue;
         }
-        for (const pass_info *i = pass_table; i->name && ok; i++) ok = run_pass(&ps, i->name, g);
-        if (ok) ok = run_pass(&ps, "simplify", g);
+        ok = run_table(&ps, m->programs.p[p].name, g);
         done[from] = *g;
     }
     print_spent(&ps);
@@ -305,10 +333,7 @@ static void report(driver *d, const ir_module *m, const kir_module *k, const cg_
 {
     if (driver_flag(d, OPT_QUIET)) return;
     char a[32], b[32], c[32];
-    uint64_t states = 0;
-    for (uint32_t r = 0; r < p->n_regions; r++)
-        if (p->regions[r].kind == PLAN_REGION_STATE && !p->states[p->regions[r].state].on_demand)
-            states += p->regions[r].bytes;
+    uint64_t states = emit_state_bytes(m);
     front_counts n = front_params(m);
     fprintf(d->log, "%s: %s parameters, %u kernels (%u compiled, %u cached units)\n", path,
             dfm_thousands(n.trainable, a), code->units.n, code->n_compiled, code->n_cached);
@@ -316,8 +341,10 @@ static void report(driver *d, const ir_module *m, const kir_module *k, const cg_
             dfm_human_bytes(states, b), dfm_human_bytes(mem->arena_bytes + states, c));
     if (!driver_flag(d, OPT_VERBOSE)) return;
     for (uint32_t i = 0; i < k->programs.n; i++)
-        fprintf(d->log, "  %-16s arena %-12s %.3g FLOP\n", k->programs.p[i]->name,
-                dfm_human_bytes(k->programs.p[i]->arena_bytes, a), p->programs[i].flops);
+        fprintf(d->log, "  %-16s arena %-12s bound %-12s %.3g FLOP\n", k->programs.p[i]->name,
+                dfm_human_bytes(k->programs.p[i]->arena_bytes, a),
+                dfm_human_bytes(k->programs.p[i]->bound_bytes, b), p->programs[i].flops);
+    driver_report_holders(d, k, mem);
 }
 
 static int code_and_plan(driver *d, ir_module *m, kir_module *k, const target_choice *t,
@@ -354,22 +381,25 @@ static int code_and_plan(driver *d, ir_module *m, kir_module *k, const target_ch
     return 0;
 }
 
-static int lower_and_emit(driver *d, ir_module *m, double *since)
+static const kir_limits *limits_of(const target_choice *t)
 {
-    target_choice t;
+    return t->target->limits_for ? t->target->limits_for(t->arch) : &t->target->limits;
+}
+
+static int lower_and_emit(driver *d, ir_module *m, const target_choice *target, double *since)
+{
+    target_choice t = *target;
     kir_module *k = NULL;
     lower_memory mem;
-    if (choose_target(d, &t) != DFM_OK) return 2;
-    const kir_limits *limits =
-        t.target->limits_for ? t.target->limits_for(t.arch) : &t.target->limits;
+    const kir_limits *limits = limits_of(&t);
     if (lower_kernelize(m, limits, d->arena,
                         driver_flag(d, OPT_REMARKS) ? lower_remark : NULL, d, &k, &d->err) != DFM_OK)
         return 4;
     phase(d, "kernelize", since);
-    if (kir_verify(k, &d->err) != DFM_OK) return 4;
-    phase(d, "verify", since);
     if (lower_memplan(k, &mem, &d->err) != DFM_OK) return 4;
     phase(d, "memory", since);
+    if (kir_verify(k, &d->err) != DFM_OK) return 4;
+    phase(d, "verify", since);
     if (emitting(d, "kernel")) {
         dfm_sb sb = dfm_sb_make(d->arena);
         kir_print(&sb, k);
@@ -402,14 +432,20 @@ static int compile(driver *d)
         dfm_help(&d->err, "a library file can be checked: dfmc check %s", d->opt->input);
         return 1;
     }
+    target_choice t;
     if (!driver_passes(d, m)) return 4;
     phase(d, "passes", &since);
+    if (choose_target(d, &t) != DFM_OK) return 2;
+    int code = emitting(d, "grad") ? 0 : driver_fit_memory(d, m, limits_of(&t));
+    if (code) return code;
+    if (driver_flag(d, OPT_MEMORY)) phase(d, "budget", &since);
+    driver_report_remat(d);
     if (emitting(d, "grad") || emitting(d, "optimized")) {
         dump(d, m, NULL);
         return 0;
     }
     if (driver_flag(d, OPT_EMIT) && strchr(d->opt->value[OPT_EMIT], ':')) return 0;
-    int exit_code = lower_and_emit(d, m, &since);
+    int exit_code = lower_and_emit(d, m, &t, &since);
     phase(d, "total", &began);
     return exit_code;
 }

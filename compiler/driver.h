@@ -22,6 +22,7 @@ typedef struct driver {
     const char *std_path;          /* folder of the standard library, once it is known */
     FILE *out, *log;                         /* stages; progress, remarks */
     dfm_err err;                             /* failures of the world, and our own */
+    struct driver_remat *remat;              /* driver_memory.c: of the gradients; NULL: none */
 } driver;
 
 /* Runs the command. Returns the exit code: 0 ok, 1 user error, 2 usage, 3 environment, 4 bug. */

@@ -53,6 +53,25 @@ static plan_str place(emitter *em, dfm_loc loc)
 
 /* -- regions, states, parameters ------------------------------------------------------------------ */
 
+static bool is_on_demand(const ir_module *m, const ir_state *st)
+{
+    return !strcmp(dfm_name_str(m->names, st->name), "acc");
+}
+
+uint64_t emit_state_bytes(const ir_module *m)
+{
+    uint64_t sum = 0;
+    for (uint32_t s = 0; s < m->states.n; s++) {
+        const ir_state *st = &m->states.p[s];
+        for (uint32_t f = 0; f < m->flats.n && !is_on_demand(m, st); f++) {
+            const ir_flat *fl = &m->flats.p[f];
+            if (s != IR_STATE_W && !fl->trainable) continue;
+            sum += fl->n_elems * dfm_dtype_bytes(st->dtype ? st->dtype : fl->dtype);
+        }
+    }
+    return sum;
+}
+
 static void emit_regions(emitter *em)
 {
     const ir_module *ir = em->ir;
@@ -73,7 +92,7 @@ static void emit_regions(emitter *em)
         const ir_state *st = &ir->states.p[s];
         plan_state ps = {.name = text(em, name_of(em, st->name)), .is_ema = st->is_ema,
                          .saved = st->saved,
-                         .on_demand = !strcmp(name_of(em, st->name), "acc")};
+                         .on_demand = is_on_demand(ir, st)};
         dfm_push(em->a, &em->states, ps);
         for (uint32_t f = 0; f < ir->flats.n; f++) {
             const ir_flat *fl = &ir->flats.p[f];

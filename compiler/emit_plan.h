@@ -17,6 +17,8 @@ typedef struct emit_plan_input {
     dfm_hash128 source_id;
 } emit_plan_input;
 
+/* Bytes of all states that a plan always has: weights, gradients, the optimizer's, averages. */
+uint64_t emit_state_bytes(const ir_module *m);
 /* Fill *out; everything belongs to the arena. Records are in a fixed order. */
 void emit_plan(const emit_plan_input *in, dfm_arena *a, plan *out);
 

@@ -27,6 +27,7 @@ typedef struct front_options {
     const char *train;             /* NULL: the variant's, or the file's first, or none */
     const char *sampler;           /* NULL: likewise */
     const char *precision;         /* a section's name, or "f32", "bf16"; NULL: likewise, or f32 */
+    const char *layout;            /* NULL: none */
     const char *weights;           /* NULL: the only weights section, or none */
     const char *const *sets;       /* "dim.B=8", "const.EPS=1e-5" */
     uint32_t n_sets;

@@ -205,6 +205,8 @@ static bool choose_all(sema *s)
     ok = ok && choose(s, AST_TRAIN, o->train, TAKE_FIRST, &s->train);
     ok = ok && choose(s, AST_SAMPLER, o->sampler, TAKE_FIRST, &s->sampler);
     ok = ok && choose(s, AST_PRECISION, o->precision, TAKE_FIRST, &s->precision);
+    ok = ok && choose(s, AST_LAYOUT, o->layout, TAKE_NONE, &s->layout);
+    if (!o->layout) s->layout = NULL;        /* without a name: one rank, the default policy */
     return ok && choose(s, AST_WEIGHTS, o->weights, REPORT, &s->weights);
 }
 
@@ -265,7 +267,7 @@ static void work(sema *s)
     if (s->o->check_only) sema_check_uncalled(s);
     if (s->o->check_only && ok_so_far(s)) sema_check_names(s);
     if (model && ok_so_far(s)) sema_apply_weights(s, s->weights);
-    if (s->o->check_only) sema_check_layouts(s);
+    if (s->o->check_only || s->layout) sema_check_layouts(s);
     sema_precision_end(s);
     if (!ok_so_far(s)) return;
     if (!sema_assign_flats(s)) return;

@@ -431,6 +431,14 @@ dfm_dtype sema_precision_data(sema *s, dfm_dtype declared);      /* sema_precisi
 void sema_precision_end(sema *s);
 bool sema_check_layouts(sema *s);                                /* sema_layout.c: all sections */
 
+/* -- what the chosen layout's `recompute` lines say about values: sema_keep.c ------------------- */
+typedef struct sema_keep_state { ir_keep keep; const ast_node *saving; } sema_keep_state;
+/* A block, model or repeat of this name begins; what leave takes back. */
+sema_keep_state sema_keep_enter(sema *s, const char *name);
+void sema_keep_leave(sema *s, sema_keep_state before);
+/* v is what function fn gave, called `as` (NULL: not): marked if the line around saves it. */
+void sema_keep_result(sema *s, const char *fn, const char *as, const sema_value *v);
+
 /* -- the whole --------------------------------------------------------------------------------- */
 
 typedef struct sema_import {
@@ -477,7 +485,9 @@ struct sema {
     sema_file *main, *prelude;
     DFM_VEC(sema_file *) files;
     sema_fn model;                 /* the model compiled; node NULL if the file has none */
-    const ast_node *variant, *train, *sampler, *weights, *precision;
+    const ast_node *variant, *train, *sampler, *weights, *precision, *layout;
+    ir_keep keep;                  /* sema_keep.c: given to values; results of these are saved */
+    const ast_node *saving;
     DFM_VEC(sema_setting) sampler_sets;      /* from the variant, then from --set */
     sema_act *act;
     sema_frame *frame;

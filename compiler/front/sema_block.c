@@ -419,6 +419,7 @@ sema_value sema_invoke(sema *s, sema_fn fn, const sema_arg *args, uint32_t n,
     if (!match_args(&b, args, n)) return sema_poison();
     const sema_act *up = s->act;
     b.act = sema_act_begin(s, fn.node, fn.file, call->loc);
+    sema_keep_state keep = sema_keep_enter(s, fn.node->text);
     enter_scope(&b, up);
     bool ok = bind_given(&b) && bind_defaults(&b) && collect_rest(&b) && bind_tensors(&b) &&
               run_body(&b);
@@ -428,5 +429,7 @@ sema_value sema_invoke(sema *s, sema_fn fn, const sema_arg *args, uint32_t n,
     }
     sema_value r = ok ? take_results(&b) : sema_poison();
     sema_act_end(s);
+    sema_keep_leave(s, keep);
+    sema_keep_result(s, fn.node->text, call->as, &r);
     return r;
 }

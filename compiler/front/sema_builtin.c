@@ -283,6 +283,7 @@ sema_value sema_call_builtin(sema *s, const ast_node *call, const char *name)
     for (uint32_t i = 0; i < DFM_LEN(table); i++) {
         if (strcmp(table[i].name, name) != 0) continue;
         sema_value v = table[i].call(&c);
+        sema_keep_result(s, name, NULL, &v);
         if (v.kind == SV_TENSOR) v.loc = call->loc;
         return v;
     }

@@ -367,7 +367,10 @@ bool sema_repeat(sema *s, const ast_node *repeat)
     l->calls = s->act->n_calls;
     l->draws = s->act->n_draws;
     l->drawn = s->act->drawn.n;
-    if (read_header(l) && read_carries(l) && run(l)) emit_scan(l);
+    sema_keep_state keep = sema_keep_enter(s, repeat->text);
+    bool ok = read_header(l) && read_carries(l) && run(l);
+    sema_keep_leave(s, keep);
+    if (ok) emit_scan(l);
     else poison_carries(l);
     return true;
 }

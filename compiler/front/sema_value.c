@@ -39,6 +39,7 @@ ir_builder *sema_at(sema *s, dfm_loc loc)
 {
     s->b.m = s->m;
     s->b.g = s->frame->g;
+    s->b.keep = s->keep;
     s->b.loc = sema_user_loc(s, loc);        /* profiles name the user's line, not the library's */
     return &s->b;
 }

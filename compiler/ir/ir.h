@@ -186,8 +186,13 @@ typedef union ir_attrs {
     uint32_t member;                         /* get */
 } ir_attrs;
 
+/* What the layout wants of a value that backward needs: see pass/remat.h. Part of the text, of no
+ * meaning for the numbers. */
+typedef enum ir_keep { IR_KEEP_FREE, IR_KEEP_SAVED, IR_KEEP_AGAIN, IR_KEEP_COUNT } ir_keep;
+
 typedef struct ir_op {
     ir_op_kind kind;
+    ir_keep keep;
     uint32_t n_args;
     const ir_val *args;
     const ir_attrs *at;                      /* never NULL */
@@ -371,6 +376,7 @@ typedef struct ir_builder {
     ir_module *m;
     ir_graph *g;
     dfm_loc loc;                             /* given to what is emitted */
+    ir_keep keep;                            /* likewise */
 } ir_builder;
 
 ir_val ir_input_new(ir_builder *b, ir_type t, ir_role role, uint32_t index, const char *name);

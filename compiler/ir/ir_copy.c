@@ -46,9 +46,13 @@ static ir_val copy_op(ir_builder *b, const ir_op *op, const ir_val *args)
 ir_val ir_emit_copy(ir_builder *b, const ir_op *op, const ir_val *args)
 {
     dfm_loc saved = b->loc;
+    ir_keep keep = b->keep;
     if (op->loc.i) b->loc = op->loc;
+    b->keep = op->keep;
     ir_val v = copy_op(b, op, args);
     b->loc = saved;
+    b->keep = keep;
+    if (op->keep && !b->g->ops.p[v.i].keep) b->g->ops.p[v.i].keep = op->keep;
     if (op->name.i && !b->g->ops.p[v.i].name.i) b->g->ops.p[v.i].name = op->name;
     /* Folding may order the dims differently: whoever copies a graph relies on the types. */
     if (!ir_type_of(b->m, op->type)->is_tuple && ir_type_at(b->g, v).i != op->type.i) {

@@ -181,7 +181,7 @@ ir_val ir_emit(ir_builder *b, ir_op_kind k, ir_type t, const ir_val *args, uint3
 {
     static const ir_attrs none;
     ir_op op = {.kind = k, .n_args = n, .args = args, .at = at ? at : &none, .type = t,
-                .loc = b->loc};
+                .loc = b->loc, .keep = b->keep};
     for (uint32_t i = 0; i < n; i++) DFM_ASSERT(args[i].i && args[i].i < b->g->ops.n);
     ir_val old = cse_find(b->m, b->g, &op);
     if (old.i) return old;

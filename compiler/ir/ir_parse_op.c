@@ -460,6 +460,8 @@ void ir_parse_op(ir_parser *p, ir_graph *g, uint32_t number)
     ir_expect(p, ":");
     op.type = ir_take_type(p);
     if (p->kind == T_STRING) op.name = ir_take_name(p);
+    for (int k = IR_KEEP_SAVED; k < IR_KEEP_COUNT && !op.keep; k++)
+        if (ir_accept(p, ir_keep_names[k])) op.keep = (ir_keep)k;
     op.loc = take_place(p);
     if (!p->bad) ir_append(p->m, g, &op);
 }

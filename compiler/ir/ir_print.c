@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+const char *const ir_keep_names[] = {"free", "saved", "again", NULL};
 const char *const ir_role_names[] = {"none", "body", "formal", "data", "scalar", "state", NULL};
 const char *const ir_dist_names[] = {"none", "uniform", "normal", "randint", NULL};
 const char *const ir_init_names[] = {"none",    "zeros",          "ones",
@@ -261,6 +262,7 @@ static void put_op(dfm_sb *out, const ir_module *m, const ir_graph *g, ir_val v,
         dfm_sb_puts(out, " ");
         put_name(out, m, op->name);
     }
+    if (op->keep) dfm_sb_printf(out, " %s", ir_keep_names[op->keep]);
 }
 
 void ir_print_op(dfm_sb *out, const ir_module *m, const ir_graph *g, ir_val v)

@@ -30,6 +30,7 @@
 enum { IR_TEXT_PLAIN = 16 };                 /* longer tables are printed as hexadecimal bits */
 
 /* Tables of names indexed by enum, NULL at the end. */
+extern const char *const ir_keep_names[];
 extern const char *const ir_role_names[];
 extern const char *const ir_dist_names[];
 extern const char *const ir_init_names[];

@@ -15,6 +15,8 @@
 
 typedef struct pass_options {
     bool drop_stop_grad;                     /* simplify: the identity, once differentiated */
+    const struct remat_options *remat;       /* remat: NULL: the usual rates, level 0 */
+    struct remat_report *remat_report;       /* remat: filled, if not NULL */
 } pass_options;
 
 typedef struct pass_ctx {

@@ -248,6 +248,23 @@ static void take_report(const checked *c, bool ok, check_outcome *out)
     fail(out, stage, "%s", r->text);
 }
 
+/* In every second program backward computes again what some budget asks for. */
+static bool vary_memory(driver *d, ir_module *m, uint64_t seed)
+{
+    uint32_t n = d->remat ? d->remat->first.levels.n : 0;
+    if (n < 2 || seed % 2) return true;
+    return driver_take_level(d, m, 1 + (uint32_t)(seed / 2 % (n - 1)));
+}
+
+/* In every third, values are marked as a layout might: see ir_keep. */
+static void mark_values(ir_module *m, uint64_t seed)
+{
+    for (uint32_t g = 1; seed % 3 == 1 && g < m->graphs.n; g++)
+        for (uint32_t v = 1; v < m->graphs.p[g]->ops.n; v++)
+            m->graphs.p[g]->ops.p[v].keep =
+                (ir_keep)dfm_draw_randint(seed, 90 + g, 0, 0, 0, v, 0, IR_KEEP_COUNT);
+}
+
 /* From the file to G with gradients, all passes done; NULL after a failure. */
 static ir_module *graphs(driver *d, const check_options *o, gen_traits traits, check_outcome *out)
 {
@@ -264,8 +281,13 @@ static ir_module *graphs(driver *d, const check_options *o, gen_traits traits, c
     static const char *const names[] = {"loss", "step.update", "sample", "init"};
     for (int i = 0; i < 4; i++) before[i] = count_program(m, d->arena, names[i]);
     for (int i = 0; i < 4; i++) cover(&out->seen, &before[i], NULL, false);
+    mark_values(m, o->seed);
     if (!driver_passes(d, m)) {
         fail(out, "passes", "%s", d->err.text);
+        return NULL;
+    }
+    if (!vary_memory(d, m, o->seed)) {
+        fail(out, "memory", "%s", d->err.text);
         return NULL;
     }
     tally loss = count_program(m, d->arena, "loss"), grad = count_program(m, d->arena, "grad");

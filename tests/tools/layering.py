@@ -65,7 +65,8 @@ ONLY = {
     re.compile(r"^xxhash"): re.compile(r"^runtime/base/"),
     re.compile(r"^omp\.h$"): re.compile(r"^runtime/(device|exec)/"),
 }
-LOOSE = {"driver_impl": "driver", "driver_params": "driver", "driver_sizes": "driver",
+LOOSE = {"driver_impl": "driver", "driver_memory": "driver",
+         "driver_params": "driver", "driver_sizes": "driver",
          "driver_test": "driver", "diag_impl": "diag", "diag_print": "diag",
          "diag_sarif": "diag", "loc": "diag"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)', re.M)
