@@ -28,7 +28,8 @@ static bool has_anchor(const ir_module *m, const ir_graph *g)
     return false;
 }
 
-/* Whether iteration by iteration v is kept for the backward scan rather than computed again.
+/* Whether iteration by iteration v is kept for the backward scan rather than computed again: where
+ * the remat pass starts from, which moves the line by cost, layout and budget.
  * Kept: results of ops that cost far more than a load (matrix products, attention and its
  * statistics, scatters, whole scans), and small results of large reductions (norm statistics).
  * Computed again: maps, views, casts, constants, draws: they fuse into the kernels that need

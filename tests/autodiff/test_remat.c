@@ -95,6 +95,20 @@ static void random_levels(void **state)
     if (rq->n >= GRAPHS) assert_true(pairs > 20 && levels > 60);
 }
 
+/* Marks are part of the text. */
+static void check_text(fx *f)
+{
+    dfm_err err = {0};
+    dfm_sb first = dfm_sb_make(f->a), second = dfm_sb_make(f->a);
+    ir_module *m = NULL;
+    ir_print(&first, f->m);
+    assert_non_null(strstr(dfm_sb_cstr(&first), " saved"));
+    if (ir_parse(f->a, f->names, dfm_sb_cstr(&first), first.n, &m, &err) != DFM_OK)
+        fail_msg("%s", err.text);
+    ir_print(&second, m);
+    assert_string_equal(dfm_sb_cstr(&first), dfm_sb_cstr(&second));
+}
+
 /* Marks at random, as a layout might set them. */
 static void random_marks(void **state)
 {
@@ -107,6 +121,7 @@ static void random_marks(void **state)
                 f->m->graphs.p[i]->ops.p[v].keep = (ir_keep)fx_int(f, 0, IR_KEEP_COUNT - 1);
         remat_report r;
         const ir_graph *g = prepared(f, fx_grad(f, f->input, 1));
+        check_text(f);
         same_values(f, plain, at_level(f, g, 0, &r), 0);
         same_values(f, plain, at_level(f, g, 1000, &r), 1000);
         fx_free(f);
