@@ -2,7 +2,6 @@
 #include "compiler/truth/shadow.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { GIVEN = 1, OPERANDS = 128, DIMS = KIR_MAX_RANK + 2 };
@@ -308,12 +307,12 @@ static bool check_outputs(replay *r)
 bool shadow_check(const kir_module *alone, const kir_module *planned, uint32_t program, char *text,
                   size_t n)
 {
-    replay *r = calloc(1, sizeof *r);
-    *r = (replay){.mem = dfm_arena_create("shadow"), .now = GIVEN, .text = text, .n_text = n};
+    dfm_arena *mem = dfm_arena_create("shadow");
+    replay *r = dfm_new(mem, replay);
+    *r = (replay){.mem = mem, .now = GIVEN, .text = text, .n_text = n};
     make_side(r, &r->s[0], alone, program, false);
     make_side(r, &r->s[1], planned, program, true);
     bool ok = run_nodes(r, &r->s[0].p->nodes, &r->s[1].p->nodes) && check_outputs(r);
-    dfm_arena_destroy(r->mem);
-    free(r);
+    dfm_arena_destroy(mem);
     return ok;
 }
