@@ -231,7 +231,7 @@ static void emit_node(emitter *em, kir_node *n)
     kir_cost cost = kir_node_cost(em->k, n);
     em->flops += em->times * cost.flops;
     em->bytes += em->times * cost.bytes;
-    if (n->kind == KIR_NODE_GEMM) emit_gemm(em, n, &st);
+    if (n->kind == KIR_NODE_GEMM && unit == UINT32_MAX) emit_gemm(em, n, &st);
     else if (n->kind == KIR_NODE_COPY) {
         st.kind = PLAN_STEP_COPY;
         st.value = (uint64_t)n->copy.elems * dfm_dtype_bytes(n->copy.src.dtype);

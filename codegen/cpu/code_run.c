@@ -134,7 +134,7 @@ static dfm_status run_node(walk *w, kir_node *n)
         w->env->replaced(w->env->user, dfm_name_str(w->r->m->ir->names, n->replaces)))
         return DFM_OK;
     if (n->kind == KIR_NODE_LOOP) return run_loop(w, &n->loop);
-    if (n->kind == KIR_NODE_GEMM) return run_gemm(w, &n->gemm);
+    if (n->kind == KIR_NODE_GEMM && unit == UINT32_MAX) return run_gemm(w, &n->gemm);
     w->n_args = 0;
     kir_each_arg(n, add_arg, w);
     if (n->kind == KIR_NODE_COPY) {

@@ -8,10 +8,13 @@
 
 #include <string.h>
 
+#include "codegen/cpu/cpu_product.h"
+
 #include "runtime/base/hash.h"
 #include "runtime/device/gemm/cpu_gemm.h"
+#include "runtime/plan/plan.h"
 
-enum { UNIT_BYTES = 24 * 1024, NO_UNIT = UINT32_MAX };
+enum { UNIT_BYTES = 24 * 1024, UNIT_PRODUCTS = 2, NO_UNIT = UINT32_MAX };
 
 typedef struct text_unit {
     const char *body;                        /* with the symbol's name spelled @ */
@@ -20,6 +23,7 @@ typedef struct text_unit {
 
 typedef struct build {
     const kir_module *m;
+    const cpu_product_level *level;
     dfm_arena *a;
     const char *prefix;
     cg_object *out;
@@ -33,8 +37,17 @@ static void count_arg(void *user, kir_arg *arg)
     ++*(uint32_t *)user;
 }
 
+/* Generated here, and with the scratch that it needs? (Text that was read may have none.) */
+static bool own_product(const build *b, const kir_node *n)
+{
+    const kir_arg *s = &n->gemm.scratch;
+    return n->kind == KIR_NODE_GEMM && cpu_product_own(&n->gemm, b->level, NULL) && s->buf.i &&
+           b->m->bufs.p[s->buf.i].elems >= cpu_product_scratch(&n->gemm, b->level);
+}
+
 static bool emit_node(build *b, const kir_node *n, dfm_sb *text)
 {
+    if (own_product(b, n)) return cpu_emit_product(text, &n->gemm, b->level, "@"), true;
     switch (n->kind) {
     case KIR_NODE_KERNEL: cpu_emit_kernel(text, b->m, n->kernel, "@"); return true;
     case KIR_NODE_ATTN: cpu_emit_attn(text, b->m, &n->attn, "@"); return true;
@@ -69,7 +82,9 @@ static void visit(void *user, kir_node *n)
     uint32_t u = b->texts.n, n_args = 0;
     kir_each_arg(n, count_arg, &n_args);
     dfm_push(b->a, &b->texts, ((text_unit){dfm_sb_cstr(&text), hash}));
-    dfm_push(b->a, &b->out->units, ((cg_unit){n, dfm_fmt(b->a, "%sk%u", b->prefix, u), n_args}));
+    const char *symbol = dfm_fmt(b->a, "%s%c%u", b->prefix,
+                                 n->kind == KIR_NODE_GEMM ? PLAN_PRODUCT_SYMBOL : 'k', u);
+    dfm_push(b->a, &b->out->units, ((cg_unit){n, symbol, n_args}));
     dfm_push(b->a, &b->unit_of, u);
 }
 
@@ -82,9 +97,10 @@ static void put_named(dfm_sb *out, const char *body, const char *symbol)
     }
 }
 
-static dfm_sb unit_begin(dfm_arena *a)
+static dfm_sb unit_begin(build *b, bool product)
 {
-    dfm_sb sb = dfm_sb_make(a);
+    dfm_sb sb = dfm_sb_make(b->a);
+    if (product) return cpu_product_begin(&sb, b->level), sb;
     dfm_sb_puts(&sb, cg_text_philox);
     dfm_sb_puts(&sb, cg_text_prelude);
     return sb;
@@ -92,49 +108,60 @@ static dfm_sb unit_begin(dfm_arena *a)
 
 typedef DFM_VEC(const char *) strings;
 
+/* A translation unit that is being filled. */
+typedef struct open_unit {
+    dfm_sb text;
+    size_t filled, most;
+} open_unit;
+
+static void unit_close(build *b, open_unit *o, strings *texts)
+{
+    if (o->text.arena) dfm_push(b->a, texts, dfm_sb_cstr(&o->text));
+    *o = (open_unit){.most = o->most};
+}
+
+static void unit_add(build *b, open_unit *o, strings *texts, uint32_t u, size_t size)
+{
+    const cg_unit *unit = &b->out->units.p[u];
+    if (o->text.arena && o->filled + size > o->most) unit_close(b, o, texts);
+    if (!o->text.arena) o->text = unit_begin(b, unit->node->kind == KIR_NODE_GEMM);
+    put_named(&o->text, b->texts.p[u].body, unit->symbol);
+    o->filled += size;
+}
+
+/* Products begin with another text than kernels, and attention takes long to compile. */
 static void split_units(build *b, strings *texts)
 {
-    dfm_sb open = {0};
-    size_t filled = 0;
+    open_unit kernels = {.most = UNIT_BYTES}, products = {.most = UNIT_PRODUCTS}, single = {0};
     for (uint32_t u = 0; u < b->texts.n; u++) {
-        const cg_unit *unit = &b->out->units.p[u];
-        bool own = unit->node->kind == KIR_NODE_ATTN;
-        size_t n = strlen(b->texts.p[u].body);
-        if (own) {
-            dfm_sb sb = unit_begin(b->a);
-            put_named(&sb, b->texts.p[u].body, unit->symbol);
-            dfm_push(b->a, texts, dfm_sb_cstr(&sb));
-            continue;
-        }
-        if (open.arena && filled + n > UNIT_BYTES) {
-            dfm_push(b->a, texts, dfm_sb_cstr(&open));
-            open = (dfm_sb){0};
-        }
-        if (!open.arena) {
-            open = unit_begin(b->a);
-            filled = 0;
-        }
-        put_named(&open, b->texts.p[u].body, unit->symbol);
-        filled += n;
+        kir_node_kind kind = b->out->units.p[u].node->kind;
+        if (kind == KIR_NODE_GEMM) unit_add(b, &products, texts, u, 1);
+        else if (kind == KIR_NODE_ATTN) unit_add(b, &single, texts, u, 1);
+        else unit_add(b, &kernels, texts, u, strlen(b->texts.p[u].body));
     }
-    if (open.arena) dfm_push(b->a, texts, dfm_sb_cstr(&open));
+    unit_close(b, &single, texts);
+    unit_close(b, &products, texts);
+    unit_close(b, &kernels, texts);
 }
+
+typedef struct bf16_search { const build *b; bool found; } bf16_search;
 
 static void look_for_bf16(void *user, kir_node *n)
 {
-    if (n->kind == KIR_NODE_GEMM && n->gemm.a.dtype == DFM_BF16) *(bool *)user = true;
+    bf16_search *s = user;
+    if (n->kind == KIR_NODE_GEMM && n->gemm.a.dtype == DFM_BF16 && !own_product(s->b, n)) s->found = true;
 }
 
 /* What the level needs, and what oneDNN's bf16 products need if the plan has any. */
 static void set_features(build *b, const char *level)
 {
     uint32_t n;
-    bool bf16 = false;
+    bf16_search bf16 = {.b = b};
     const char *const *needs = cpu_arch_features(level, &n);
     cg_each_node(b->m, look_for_bf16, &bf16);
     const char **all = dfm_new_n(b->a, const char *, n + 1);
     memcpy(all, needs, n * sizeof *all);
-    if (bf16) all[n++] = "avx512_bf16";
+    if (bf16.found) all[n++] = "avx512_bf16";
     b->out->features = all;
     b->out->n_features = n;
 }
@@ -142,17 +169,18 @@ static void set_features(build *b, const char *level)
 static dfm_status cpu_build(const kir_module *m, const cg_options *opt, dfm_arena *a,
                             cg_object *out, dfm_err *err)
 {
-    build b = {.m = m, .a = a, .prefix = opt->prefix ? opt->prefix : "", .out = out};
+    build b = {.m = m, .level = cpu_product_level_of(opt->arch), .a = a,
+               .prefix = opt->prefix ? opt->prefix : "", .out = out};
     strings texts = {0};
-    cg_each_node(m, visit, &b);
-    split_units(&b, &texts);
-    out->unit_of = b.unit_of.p;
     const char *level = cpu_arch_level(opt->arch);
     if (!level) {
         dfm_fail(err, DFM_USAGE, "unknown processor level '%s'", opt->arch);
         dfm_help(err, "levels: native x86-64-v2 x86-64-v3 x86-64-v4");
         return DFM_USAGE;
     }
+    cg_each_node(m, visit, &b);
+    split_units(&b, &texts);
+    out->unit_of = b.unit_of.p;
     set_features(&b, level);
     if (opt->keep_source || opt->source_only) {
         dfm_sb all = dfm_sb_make(a);
@@ -177,41 +205,62 @@ static cpu_gemm_shape gemm_shape(const kir_gemm *g)
     return s;
 }
 
-static uint64_t gemm_scratch(const kir_gemm *g)
+/* -- limits: one set for each level ---------------------------------------------------------------- */
+
+static uint64_t scratch_at(const kir_gemm *g, const cpu_product_level *l)
 {
     cpu_gemm_shape s = gemm_shape(g);
-    return cpu_gemm_scratch(&s);
+    return cpu_product_own(g, l, NULL) ? cpu_product_scratch(g, l) : cpu_gemm_scratch(&s);
 }
 
-static bool gemm_takes(const kir_gemm *g)
+/* A level without bf16 instructions: oneDNN gets f32 only, and what is not generated is converted. */
+static bool takes_at(const kir_gemm *g, const cpu_product_level *l)
 {
     cpu_gemm_shape s = gemm_shape(g);
-    return cpu_gemm_takes(&s);
+    if (cpu_product_own(g, l, NULL)) return true;
+    return (l->bf16 || (g->a.dtype == DFM_F32 && g->b.dtype == DFM_F32)) && cpu_gemm_takes(&s);
 }
 
-/* No level has bf16 instructions: products of bf16 are converted to f32 by kernels. */
-static bool gemm_takes_f32(const kir_gemm *g)
+static const char *how_at(const kir_gemm *g, const cpu_product_level *l)
 {
-    return g->a.dtype == DFM_F32 && g->b.dtype == DFM_F32 && gemm_takes(g);
+    const char *why;
+    (void)cpu_product_own(g, l, &why);
+    return why;
 }
 
-#define LIMITS(takes)                                                                              \
+/* Questions of kernelisation carry no level: each level has its own functions. */
+#define LIMITS_OF(id, arch)                                                                        \
+    static uint64_t scratch_##id(const kir_gemm *g)                                                \
+    {                                                                                              \
+        return scratch_at(g, cpu_product_level_of(arch));                                          \
+    }                                                                                              \
+    static bool takes_##id(const kir_gemm *g) { return takes_at(g, cpu_product_level_of(arch)); }  \
+    static const char *how_##id(const kir_gemm *g) { return how_at(g, cpu_product_level_of(arch)); }
+
+#define LIMITS(id)                                                                                 \
     {                                                                                              \
         .target = "cpu", .row_bytes = 16 * 1024, .max_streams = 24, .lane_target = 1024,           \
-        .gemm_scratch = gemm_scratch, .attn_scratch = cpu_attn_scratch, .gemm_takes = takes        \
+        .gemm_scratch = scratch_##id, .attn_scratch = cpu_attn_scratch, .gemm_takes = takes_##id,  \
+        .gemm_how = how_##id                                                                       \
     }
 
-static const kir_limits level_limits = LIMITS(gemm_takes_f32);
+LIMITS_OF(native, "native")
+LIMITS_OF(v4, "x86-64-v4")
+LIMITS_OF(v3, "x86-64-v3")
+LIMITS_OF(v2, "x86-64-v2")
 
 static const kir_limits *limits_for(const char *arch)
 {
-    return strcmp(arch, "native") ? &level_limits : &cg_cpu_target.limits;
+    static const kir_limits v4 = LIMITS(v4), v3 = LIMITS(v3), v2 = LIMITS(v2);
+    const char *level = cpu_arch_level(arch);
+    if (!strcmp(arch, "native") || !level) return &cg_cpu_target.limits;
+    return !strcmp(level, "x86-64-v4") ? &v4 : !strcmp(level, "x86-64-v3") ? &v3 : &v2;
 }
 
 const cg_target cg_cpu_target = {
     .name = "cpu",
-    .meaning = "C compiled by the host's compiler, OpenMP, oneDNN for matrix products",
-    .limits = LIMITS(gemm_takes),
+    .meaning = "C compiled by the host's compiler, OpenMP; oneDNN for the products that it does better",
+    .limits = LIMITS(native),
     .limits_for = limits_for,
     .build = cpu_build,
 };

@@ -233,6 +233,7 @@ typedef struct kir_limits {
     uint64_t (*gemm_scratch)(const kir_gemm *g);
     uint64_t (*attn_scratch)(const kir_attn *a, const kir_module *m);
     bool (*gemm_takes)(const kir_gemm *g);   /* false: operands must be copied to f32, dense */
+    const char *(*gemm_how)(const kir_gemm *g);          /* how it is computed, for remarks; or NULL */
 } kir_limits;
 
 /* -- kir_build.c ------------------------------------------------------------------------------- */

@@ -276,6 +276,9 @@ static void emit_product(kz_frame *f, ir_val v, product *p)
     if (g.bias.buf.i && p->n.n && collapse(z, &g.bias, p->n.y, 0, p->n.n) != 1)
         kz_fail(z, "the bias of '%s' is not in the order of the columns", kz_name(f, v));
     if (z->lim->gemm_scratch) kz_scratch(z, &g.scratch, z->lim->gemm_scratch(&g));
+    if (z->lim->gemm_how)
+        kz_note(z, kz_loc(f, v), "'%s': product of %lld x %lld over %lld, %s", kz_name(f, v),
+                (long long)g.m, (long long)g.n, (long long)g.k, z->lim->gemm_how(&g));
     kz_node(f, KIR_NODE_GEMM, v)->gemm = g;
     if (p->c.buf.i == dest.buf.i) return;
     ir_type t = ir_type_at(f->g, v);

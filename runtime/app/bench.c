@@ -30,7 +30,8 @@ static bench_entry describe(const plan *p, const plan_step *s)
     if (s->kind == PLAN_STEP_CALL) {
         e.flops = p->kernels[s->item].flops;
         e.bytes = p->kernels[s->item].bytes;
-        e.name = plan_text(p, p->kernels[s->item].name);
+        e.product = plan_text(p, p->kernels[s->item].symbol)[0] == PLAN_PRODUCT_SYMBOL;
+        if (!e.product) e.name = plan_text(p, p->kernels[s->item].name);
     } else if (s->kind == PLAN_STEP_GEMM) {
         const plan_gemm *g = &p->gemms[s->item];
         e.flops = 2.0 * (double)g->batch[0] * (double)g->batch[1] * (double)g->m * (double)g->n *
@@ -55,7 +56,7 @@ static void group_steps(bench *b)
         for (; k < b->entries.n; k++) {
             const bench_entry *f = &b->entries.p[k];
             if (f->kind == e.kind && f->item == e.item &&
-                (e.kind == PLAN_STEP_CALL || !strcmp(f->where, e.where)))
+                ((e.kind == PLAN_STEP_CALL && !e.product) || !strcmp(f->where, e.where)))
                 break;
         }
         if (k == b->entries.n) dfm_push(b->x->arena, &b->entries, e);

@@ -6,6 +6,7 @@
 
 typedef struct bench_entry {                 /* a line: one kernel, product or copy */
     uint32_t kind, item;                     /* plan_step_kind; kernel or product */
+    bool product;                            /* a kernel that is a product in generated code */
     const char *name, *where;
     double flops, bytes;                     /* of one call */
     double seconds;                          /* of all timed runs */

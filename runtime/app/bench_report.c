@@ -4,7 +4,11 @@
 
 #include "runtime/app/bench.h"
 
-static const char *const kinds[] = {"", "kernel", "gemm", "copy"};
+static const char *kind_of(const bench_entry *e)
+{
+    static const char *const kinds[] = {"", "kernel", "gemm", "copy"};
+    return e->product ? "gemm" : kinds[e->kind];
+}
 
 double bench_flops(const bench *b)
 {
@@ -49,7 +53,7 @@ static void print_line(const bench *b, FILE *out, const bench_entry *e)
     double share = near_roof(b, e, &which);
     char near[24] = "";
     if (*which) snprintf(near, sizeof near, "%.0f%% %s", 100 * share, which);
-    fprintf(out, "%-6s %-34.34s %6.0f %9.3f %5.1f%% %8.1f %8.1f %11s  %s\n", kinds[e->kind], e->name,
+    fprintf(out, "%-6s %-34.34s %6.0f %9.3f %5.1f%% %8.1f %8.1f %11s  %s\n", kind_of(e), e->name,
             (double)e->calls / b->runs, 1e3 * e->seconds / b->runs, 100 * e->seconds / b->seconds,
             e->flops / per_call / 1e9, e->bytes / per_call / 1e9, near, e->where);
 }
@@ -90,7 +94,7 @@ static void put_entry(const bench *b, dfm_sb *sb, const bench_entry *e)
 {
     const char *which;
     double share = near_roof(b, e, &which);
-    dfm_sb_printf(sb, "{\"kind\":\"%s\",\"name\":", kinds[e->kind]);
+    dfm_sb_printf(sb, "{\"kind\":\"%s\",\"name\":", kind_of(e));
     dfm_sb_json(sb, e->name);
     dfm_sb_puts(sb, ",\"source\":");
     dfm_sb_json(sb, e->where);

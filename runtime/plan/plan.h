@@ -133,6 +133,10 @@ typedef struct plan_gemm {
     uint64_t scratch_bytes;
 } plan_gemm;
 
+/* First letter of the symbol of a kernel that is a matrix product in generated code: profiles call it
+ * one. */
+#define PLAN_PRODUCT_SYMBOL 'g'
+
 typedef struct plan_kernel {                 /* section KIDX */
     plan_str symbol;                         /* in CODE */
     plan_str name, where;

@@ -1,0 +1,152 @@
+/* cpu_product.c - matrix products of our own: the rule, the block sizes, the text. */
+#include "codegen/cpu/cpu_product.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "codegen/cpu/cpu.h"
+
+enum {
+    MC_LEAST = 64, MC_MOST = 144,            /* rows of a block */
+    KC_MOST = 384,                           /* a strip of A and a panel of B: first and second cache */
+    TILE_BYTES = 320 * 1024                  /* sums beside C, on a thread's stack */
+};
+
+/* Register blocks: 24 accumulators of 32 registers with three loads of B and one broadcast, 12 of 16
+ * with two. vl 0: no generated products. */
+static const cpu_product_level levels[] = {
+    {"x86-64-v4", 16, 8, 3, false},
+    {"x86-64-v3", 8, 6, 2, false},
+    {"x86-64-v2", 0, 0, 0, false},
+};
+static const cpu_product_level native_bf16 = {"x86-64-v4", 16, 8, 3, true};
+
+const cpu_product_level *cpu_product_level_of(const char *arch)
+{
+    static const cpu_product_level *native;  /* asked for once: it reads a file */
+    if (!strcmp(arch, "native") && native) return native;
+    const char *name = cpu_arch_level(arch);
+    if (!name) return NULL;
+    if (!strcmp(arch, "native")) {
+        bool bf16 = !strcmp(name, "x86-64-v4") && __builtin_cpu_supports("avx512bf16");
+        return native = bf16 ? &native_bf16 : cpu_product_level_of(name);
+    }
+    for (size_t i = 0; i < DFM_LEN(levels); i++)
+        if (!strcmp(levels[i].name, name)) return &levels[i];
+    return NULL;
+}
+
+/* -- the rule ---------------------------------------------------------------------------------- */
+
+bool cpu_product_own(const kir_gemm *g, const cpu_product_level *l, const char **out_why)
+{
+    const char *ignored;
+    const char **why = out_why ? out_why : &ignored;
+    bool half = g->a.dtype == DFM_BF16 || g->b.dtype == DFM_BF16 || g->c.dtype == DFM_BF16;
+    bool floats = (g->a.dtype == DFM_F32 || g->a.dtype == DFM_BF16) &&
+                  (g->b.dtype == DFM_F32 || g->b.dtype == DFM_BF16) &&
+                  (g->c.dtype == DFM_F32 || g->c.dtype == DFM_BF16);
+    if (!l->vl) return *why = "oneDNN: the level has no fused multiply-add", false;
+    if (!floats) return *why = "oneDNN: an element type that is neither f32 nor bf16", false;
+    if (half && l->bf16) return *why = "oneDNN: the processor has bf16 instructions", false;
+    if (!half) return *why = "oneDNN: it is as fast for f32", false;
+    return *why = "generated: bf16 is converted while it is packed", true;
+}
+
+/* -- block sizes: of shapes only ------------------------------------------------------------------ */
+
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+typedef struct blocks { int64_t mc, kc, pt; } blocks;
+
+/* Rows of a block: what divides the rows evenly among 2, 4 and 8 threads, rather large than small. */
+static int64_t rows_of_block(int64_t m, int64_t mr)
+{
+    double best = 1e30;
+    int64_t found = mr;
+    for (int64_t mc = ceil_div(MC_LEAST, mr) * mr; mc <= MC_MOST; mc += mr) {
+        int64_t n = ceil_div(m, mc);
+        double cost = 0;
+        for (int64_t t = 2; t <= 8; t *= 2) {
+            int64_t most = ceil_div(n, t) * mc;
+            cost += ((double)(most < m ? most : m) * (double)t / (double)m + 4.0 / (double)mc) / (double)t;
+        }
+        if (cost < best) {
+            best = cost;
+            found = mc;
+        }
+    }
+    return found < ceil_div(m, mr) * mr ? found : ceil_div(m, mr) * mr;
+}
+
+static blocks blocks_of(const kir_gemm *g, const cpu_product_level *l)
+{
+    int64_t nr = l->vl * l->nv, panels = ceil_div(g->n, nr);
+    blocks b = {.mc = rows_of_block(g->m, l->mr), .kc = g->k, .pt = panels};
+    int64_t n = ceil_div(g->k, KC_MOST);
+    if (n > 1) b.kc = ceil_div(ceil_div(g->k, n), 8) * 8;
+    bool tiled = n > 1 && !(g->c.dtype == DFM_F32 && (g->n == 1 || g->sc[3] == 1));
+    if (!tiled) return b;
+    if (b.mc > MC_LEAST) b.mc = ceil_div(MC_LEAST, l->mr) * l->mr;
+    int64_t most = TILE_BYTES / (b.mc * nr * 4);
+    if (b.pt > most) b.pt = most;
+    return b;
+}
+
+uint64_t cpu_product_scratch(const kir_gemm *g, const cpu_product_level *l)
+{
+    return ((uint64_t)g->k * (uint64_t)(ceil_div(g->n, l->vl) * l->vl) * 4 + 63) / 64 * 64;
+}
+
+/* -- the text ----------------------------------------------------------------------------------------- */
+
+static void define(dfm_sb *out, const char *name, int64_t value)
+{
+    dfm_sb_printf(out, "#define %s %" PRId64 "\n", name, value);
+}
+
+static void define_operand(dfm_sb *out, char which, const char *dims, const int64_t s[4], dfm_dtype d)
+{
+    const char *type = d == DFM_BF16 ? "bf16" : "f32";
+    dfm_sb_printf(out, "#define T%c %s\n#define L%c float_of_%s\n#define V%c vec8_of_%s\n", which,
+                  cpu_ctype(d), which, type, which, type);
+    for (int i = 0; i < 4; i++)
+        dfm_sb_printf(out, "#define %c_%c %" PRId64 "\n", which, i < 2 ? '0' + i : dims[i - 2], s[i]);
+}
+
+void cpu_product_begin(dfm_sb *out, const cpu_product_level *l)
+{
+    define(out, "VL", l->vl);
+    dfm_sb_puts(out, cg_text_gemm_tile);
+}
+
+void cpu_emit_product(dfm_sb *out, const kir_gemm *g, const cpu_product_level *l, const char *symbol)
+{
+    static const char *const own[] = {
+        "FN", "B0", "B1", "M", "N", "K", "HAS_BIAS", "MR", "NV", "MC", "KC", "PT", "STORE", "C_F32",
+        "CAT2", "CAT", "L", "NR", "PANELS", "K_BLOCKS", "M_BLOCKS", "WIDTH", "LAST_NV", "LAST_MR", "TILED",
+        "SHARED_B", "TA", "LA", "VA", "TB", "LB", "VB", "TC", "LC", "VC", "A_0", "A_1", "A_M", "A_K",
+        "B_0", "B_1", "B_K", "B_N", "C_0", "C_1", "C_M", "C_N"};
+    const blocks b = blocks_of(g, l);
+    int64_t sb[4] = {g->batch[0] == 1 ? 0 : g->sb[0], g->batch[1] == 1 ? 0 : g->sb[1], g->sb[2], g->sb[3]};
+    int64_t sc[4] = {g->sc[0], g->sc[1], g->sc[2], g->n == 1 ? 1 : g->sc[3]};
+    dfm_sb_printf(out, "\n#define FN %s\n", symbol);
+    define(out, "B0", g->batch[0]);
+    define(out, "B1", g->batch[1]);
+    define(out, "M", g->m);
+    define(out, "N", g->n);
+    define(out, "K", g->k);
+    define(out, "HAS_BIAS", g->bias.buf.i != 0);
+    define(out, "MR", l->mr);
+    define(out, "NV", l->nv);
+    define(out, "MC", b.mc);
+    define(out, "KC", b.kc);
+    define(out, "PT", b.pt);
+    define_operand(out, 'A', "MK", g->sa, g->a.dtype);
+    define_operand(out, 'B', "KN", sb, g->b.dtype);
+    define_operand(out, 'C', "MN", sc, g->c.dtype);
+    dfm_sb_printf(out, "#define STORE store_%s\n", g->c.dtype == DFM_BF16 ? "bf16" : "f32");
+    define(out, "C_F32", g->c.dtype == DFM_F32);
+    dfm_sb_puts(out, cg_text_gemm);
+    for (size_t i = 0; i < DFM_LEN(own); i++) dfm_sb_printf(out, "#undef %s\n", own[i]);
+}

@@ -1,0 +1,30 @@
+/* cpu_product.h - matrix products: which are our own code, and that code (internal to codegen/cpu).
+ *
+ * A product is either generated (templates/gemm.c) or left to oneDNN, by a rule on its shape, its
+ * element types and the level alone: the same inputs give the same plan.
+ */
+#ifndef DFM_CODEGEN_CPU_PRODUCT_H
+#define DFM_CODEGEN_CPU_PRODUCT_H
+
+#include "codegen/codegen.h"
+
+/* What products can count on: a level, and the processor's bf16 instructions if it is `native`. */
+typedef struct cpu_product_level {
+    const char *name;                        /* as of cpu_arch_level */
+    int vl, mr, nv;                          /* floats of a vector; register block: mr rows, nv vectors */
+    bool bf16;                               /* oneDNN multiplies bf16 as it is */
+} cpu_product_level;
+
+/* By -arch: "native" or a level's name. NULL if unknown. */
+const cpu_product_level *cpu_product_level_of(const char *arch);
+
+/* Is the product generated? `out_why` (may be NULL): the reason, for remarks. */
+bool cpu_product_own(const kir_gemm *g, const cpu_product_level *l, const char **out_why);
+/* Bytes of scratch of a generated product: B as f32 in panels. */
+uint64_t cpu_product_scratch(const kir_gemm *g, const cpu_product_level *l);
+/* The C function `symbol`(const kctx *, void *const *); operands a b c [bias] scratch. To be compiled
+ * behind cpu_product_begin's text. */
+void cpu_emit_product(dfm_sb *out, const kir_gemm *g, const cpu_product_level *l, const char *symbol);
+void cpu_product_begin(dfm_sb *out, const cpu_product_level *l);
+
+#endif

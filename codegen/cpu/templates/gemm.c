@@ -1,0 +1,363 @@
+/* gemm.c - c[b,m,n] = sum_k a[b,m,k] b[b,k,n] (+ bias[n]) with the operands packed into panels.
+ *
+ * Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008, with the loop over
+ * K inside a block of C, so that the block stays in the second cache:
+ *
+ *     pack B:  panels of NR columns, KC rows at a time             in parallel, in scratch
+ *     for each task = block of MC rows x PT panels of C            in parallel
+ *         for each KC rows of K
+ *             pack A: strips of MR rows                            on the stack
+ *             for each panel, for each strip: MR x NR of C in registers, over KC
+ *
+ * Every element of C is the sum over k in ascending order, in blocks of KC that are added in ascending
+ * order: cutting C into tasks changes no bit, so the number of column parts may follow the number of
+ * threads. The emitter defines, before this text:
+ *   FN                          name of the function
+ *   B0 B1 M N K                 extents        A_0 A_1 A_M A_K  B_0 B_1 B_K B_N  C_0 C_1 C_M C_N  strides
+ *   TA LA VA, TB LB VB          element types, their conversion to float, eight of them to floats
+ *   TC STORE C_F32              type of C, how a vector is stored to it; 1 if it is f32
+ *   HAS_BIAS                    operands: a b c [bias] scratch (f32[K, WIDTH])
+ *   MR NV                       registers: MR rows by NV vectors       MC KC  block sizes, MC % MR = 0
+ *   PT                          panels of a task at most
+ */
+#define CAT2(a, b) a##_##b
+#define CAT(a, b) CAT2(a, b)
+#define L(name) CAT(FN, name)
+#define NR (NV * VL)
+#define PANELS ((N + NR - 1) / NR)
+#define K_BLOCKS ((K + KC - 1) / KC)
+#define M_BLOCKS ((M + MC - 1) / MC)
+/* Columns of the packed B: whole panels, then one as wide as it must be. */
+#define WIDTH ((N + VL - 1) / VL * VL)
+#define LAST_NV ((WIDTH - (PANELS - 1) * NR) / VL)
+#define LAST_MR (M % MR)
+/* Is there a block of sums beside C, as C cannot hold f32 in vectors? */
+#define TILED (K_BLOCKS > 1 && !(C_F32 && C_N == 1))
+#define SHARED_B (B_0 == 0 && B_1 == 0)
+
+/* What a call of the innermost loop fetches on the side: `rows` pieces of `lines` cache lines. */
+typedef struct L(next) {
+    const char *at;
+    int64_t stride;
+    int rows, lines;
+} L(next);
+
+/* A piece of the result: where it goes, where its sums are, and what is left to do with it. */
+typedef struct L(dest) {
+    TC *c;
+    float *sum;
+    int64_t ld;                              /* of sum */
+    const float *bias;
+    int first, last;                         /* block of K */
+} L(dest);
+
+INLINE void L(put)(const L(dest) *d, int i, int j, vec v)
+{
+    float *s = d->sum + i * d->ld + j;
+    if (!d->first) v += *(const vec *)s;
+    if (!d->last) {
+        *(vec *)s = v;
+        return;
+    }
+#if HAS_BIAS
+    v += *(const vec *)(d->bias + j);
+#endif
+    STORE(d->c + i * (int64_t)C_M + j, v);
+}
+
+/* Where no vector can be stored: element by element. */
+INLINE void L(put_one)(const L(dest) *d, int i, int j, float x)
+{
+    float *s = d->sum + i * d->ld + j;
+    if (!d->first) x += *s;
+    if (!d->last) {
+        *s = x;
+        return;
+    }
+#if HAS_BIAS
+    x += d->bias[j];
+#endif
+    TC all[VL];
+    STORE(all, (vec){x});
+    d->c[i * (int64_t)C_M + j * (int64_t)C_N] = all[0];
+}
+
+/* Sums of mr x cols, rows of w floats, to where they go. */
+static void L(finish)(const float *sums, int mr, int w, int cols, const L(dest) *d)
+{
+    const int vectors = C_N == 1 ? cols / VL * VL : 0;
+    for (int i = 0; i < mr; i++, sums += w) {
+        for (int j = 0; j < vectors; j += VL) L(put)(d, i, j, *(const vec *)(sums + j));
+        for (int j = vectors; j < cols; j++) L(put_one)(d, i, j, sums[j]);
+    }
+}
+
+/* mr x nv vectors of sums over kc, stored to `to`, or added to what is there. Nothing but the sums may
+ * live in registers here: with the branches of L(finish) behind the loop the compiler kept them on the
+ * stack, at half the rate. */
+INLINE void L(micro)(int mr, int nv, int add, int kc, const float *restrict a, const float *restrict b,
+                     float *restrict to, int64_t ld, const float *bias, const TC *c,
+                     const L(next) *next)
+{
+    const char *at = next->at;
+    const int64_t stride = next->stride;
+    const int pieces = next->rows, ahead = next->lines * 16;
+    vec acc[16][4];
+    UNROLL for (int i = 0; i < mr; i++)
+        UNROLL for (int j = 0; j < nv; j++) acc[i][j] = (vec){0};
+    if (C_N == 1)
+        UNROLL for (int i = 0; i < mr; i++)
+            UNROLL for (int j = 0; j < nv; j++) __builtin_prefetch(c + i * (int64_t)C_M + j * VL, 1, 3);
+    for (int k0 = 0; k0 < kc; k0 += 16) {
+        if (k0 < ahead) {
+            const char *p = at + k0 * 4;
+            for (int r = 0; r < pieces; r++, p += stride) __builtin_prefetch(p, 0, 2);
+        }
+        const int n = kc - k0 < 16 ? kc - k0 : 16;
+#pragma GCC unroll 1
+        for (int k = 0; k < n; k++) {
+            vec y[4];
+            UNROLL for (int j = 0; j < nv; j++) y[j] = *(const vec *)(b + j * VL);
+            UNROLL for (int i = 0; i < mr; i++) {
+                vec x = a[i] - (vec){0};     /* a broadcast: x - 0 is x, also for -0 */
+                UNROLL for (int j = 0; j < nv; j++) FMA(acc[i][j], x, y[j]);
+            }
+            a += MR;
+            b += nv * VL;
+        }
+    }
+    UNROLL for (int i = 0; i < mr; i++)
+        UNROLL for (int j = 0; j < nv; j++) {
+            vec v = acc[i][j];
+            if (add) v += *(const vec *)(to + i * ld + j * VL);
+            if (bias) v += *(const vec *)(bias + j * VL);
+            *(vec *)(to + i * ld + j * VL) = v;
+        }
+}
+
+#define MICRO(name, mr, nv, add, ld, bias)                                                         \
+    __attribute__((noinline)) static void L(name)(int kc, const float *a, const float *b, float *to, \
+                                                  const L(dest) *d, const L(next) *next)           \
+    {                                                                                              \
+        L(micro)(mr, nv, add, kc, a, b, to, ld, bias, d->c, next);                                 \
+    }
+MICRO(whole, MR, NV, 0, NR, NULL)            /* to a tile that L(finish) carries on */
+MICRO(few_rows, LAST_MR, NV, 0, NR, NULL)
+MICRO(few_columns, MR, LAST_NV, 0, LAST_NV * VL, NULL)
+MICRO(corner, LAST_MR, LAST_NV, 0, LAST_NV * VL, NULL)
+MICRO(direct, MR, NV, 0, C_M, NULL)          /* to C itself */
+MICRO(direct_add, MR, NV, 1, C_M, NULL)
+MICRO(direct_bias, MR, NV, 0, C_M, d->bias)
+MICRO(direct_add_bias, MR, NV, 1, C_M, d->bias)
+#undef MICRO
+
+/* `rows` rows of A, kc of K, as strips [kc][MR]; rows beyond the end are zero. */
+static void L(pack_a)(const TA *a, int rows, int kc, float *out)
+{
+    int s = 0;
+    if (A_M == 1) {                          /* row by row of memory, a piece to each strip */
+        const int whole = rows / MR * MR;
+        for (int k = 0; k < kc; k++)
+            for (s = 0; s < whole; s += MR) {
+                const TA *p = a + k * (int64_t)A_K + s;
+                float *to = out + s * kc + k * MR;
+                if (s + 8 <= rows) {
+                    const vec8 v = VA(p);
+                    memcpy(to, &v, MR * sizeof(float));
+                } else
+                    for (int i = 0; i < MR; i++) to[i] = LA(p[i]);
+            }
+        out += whole * kc;
+    }
+    for (; s < rows; s += MR, out += kc * MR) {
+        const TA *p = a + s * (int64_t)A_M;
+        const int r = rows - s < MR ? rows - s : MR;
+        int k = 0;
+        if (A_K == 1 && r == MR && MR <= 8) {
+            /* Eight stored where MR belong: the next row overwrites what is too much. */
+            for (; k + 8 <= kc; k += 8) {
+                vec8 x[8], y[8];
+                UNROLL for (int i = 0; i < 8; i++) x[i] = VA(p + (i < MR ? i : 0) * (int64_t)A_M + k);
+                transpose8(x, y);
+                UNROLL for (int i = 0; i < 8; i++) *(vec8 *)(out + (k + i) * MR) = y[i];
+            }
+        }
+        for (; k < kc; k++)
+            for (int i = 0; i < MR; i++)
+                out[k * MR + i] = i < r ? LA(p[i * (int64_t)A_M + k * (int64_t)A_K]) : 0;
+    }
+}
+
+/* One panel, w columns wide of which `cols` exist, kc of K, as [kc][w]. */
+static void L(pack_b)(const TB *b, int cols, int w, int kc, float *out)
+{
+    int whole = 0;                           /* columns done */
+    if (B_N == 1 && cols == w) {
+        for (int k = 0; k < kc; k++) {
+            const TB *p = b + k * (int64_t)B_K;
+            for (int j = 0; j < w; j += 16) {
+                __builtin_prefetch(p + 8 * (int64_t)B_K + j, 0, 2);
+                __builtin_prefetch(out + (k + 16) * w + j, 1, 2);
+            }
+            for (int j = 0; j < w; j += 8) *(vec8 *)(out + k * w + j) = VB(p + j);
+        }
+        return;
+    }
+    if (B_K == 1)
+        for (; whole + 8 <= cols; whole += 8) {
+            const TB *p = b + whole * (int64_t)B_N;
+            int k = 0;
+            for (; k + 8 <= kc; k += 8) {
+                vec8 x[8], y[8];
+                UNROLL for (int i = 0; i < 8; i++) {
+                    __builtin_prefetch(p + (8 + i) * (int64_t)B_N + k + 8, 0, 2);
+                    __builtin_prefetch(out + (kc + k + i) * w + whole, 1, 2);
+                    x[i] = VB(p + i * (int64_t)B_N + k);
+                }
+                transpose8(x, y);
+                UNROLL for (int i = 0; i < 8; i++) *(vec8 *)(out + (k + i) * w + whole) = y[i];
+            }
+            for (; k < kc; k++)
+                for (int j = 0; j < 8; j++) out[k * w + whole + j] = LB(p[j * (int64_t)B_N + k]);
+        }
+    for (int k = 0; k < kc; k++)
+        for (int j = whole; j < w; j++)
+            out[k * w + j] = j < cols ? LB(b[k * (int64_t)B_K + j * (int64_t)B_N]) : 0;
+}
+
+/* Panels j0..j1 of a block of rows, over one block of K, with a packed. `after` is fetched meanwhile,
+ * shared out evenly among the calls of the innermost loop. */
+__attribute__((noinline)) static void L(block)(int rows, int j0, int j1, int kc, const float *a,
+                                               const float *b, L(dest) to, L(next) after)
+{
+    const int strips = (rows + MR - 1) / MR, calls = (j1 - j0) * strips, pieces = after.rows;
+    const int per = pieces && calls > pieces ? calls / pieces : 1;       /* calls for a piece */
+    after.lines = (after.lines + per - 1) / per;
+    after.rows = (pieces + calls - 1) / calls;
+    float sums[MR * NR] __attribute__((aligned(64)));
+    int call = 0;
+    for (int j = j0; j < j1; j++) {
+        const int cols = N - j * NR < NR ? N - j * NR : NR;
+        const float *bj = b + j * (int64_t)kc * NR;
+        for (int i = 0; i < rows; i += MR, call++) {
+            L(dest) d = to;
+            L(next) f = after;
+            const int piece = call / per * after.rows;
+            d.c += i * (int64_t)C_M + j * (int64_t)NR * C_N;
+            d.sum += i * d.ld + (TILED ? j - j0 : j) * (int64_t)NR;
+            d.bias += HAS_BIAS ? j * NR : 0;
+            f.at += piece * after.stride + call % per * after.lines * 64;
+            if (piece + after.rows > pieces) f.lines = 0;
+            const float *ai = a + i * kc;
+            const int whole = cols == NR, w = j < PANELS - 1 ? NR : LAST_NV * VL;
+            if (LAST_MR && rows - i < MR) {
+                if (w == NR) L(few_rows)(kc, ai, bj, sums, &d, &f);
+                else L(corner)(kc, ai, bj, sums, &d, &f);
+                L(finish)(sums, LAST_MR, w, cols, &d);
+            } else if (whole && C_F32 && C_N == 1) {
+                const int bias = HAS_BIAS && d.last;
+                if (bias && d.first) L(direct_bias)(kc, ai, bj, d.sum, &d, &f);
+                else if (bias) L(direct_add_bias)(kc, ai, bj, d.sum, &d, &f);
+                else if (d.first) L(direct)(kc, ai, bj, d.sum, &d, &f);
+                else L(direct_add)(kc, ai, bj, d.sum, &d, &f);
+            } else {
+                if (w == NR) L(whole)(kc, ai, bj, sums, &d, &f);
+                else L(few_columns)(kc, ai, bj, sums, &d, &f);
+                L(finish)(sums, MR, w, cols, &d);
+            }
+        }
+    }
+}
+
+/* What is packed after rows m0.., block of K k0..: the next block of K, else of rows. */
+static L(next) L(after)(const TA *am, int64_t m0, int64_t k0)
+{
+    const int last = k0 + KC >= K;
+    const int64_t m_left = M - m0 - (last ? MC : 0), k_left = K - (last ? 0 : k0 + KC);
+    const int rows = m_left < 0 ? 0 : m_left < MC ? (int)m_left : MC, kc = k_left < KC ? (int)k_left : KC;
+    return (L(next)){
+        .at = (const char *)(rows ? last ? am + MC * (int64_t)A_M : am + (k0 + KC) * (int64_t)A_K : am),
+        .stride = (int64_t)sizeof(TA) * (A_M == 1 ? (int64_t)A_K : (int64_t)A_M),
+        .rows = A_M == 1 && rows ? kc : rows,
+        .lines = ((int)sizeof(TA) * (A_M == 1 ? rows : kc) + 63) / 64};
+}
+
+/* One task: rows m0.., panels j0..j1 of batch entry (a, c). */
+static void L(task)(const TA *a, const float *b, TC *c, const float *bias, int64_t m0, int j0, int j1)
+{
+    float strips[MC * KC + 8] __attribute__((aligned(64)));
+#if TILED
+    float tile[MC * PT * NR] __attribute__((aligned(64)));
+#endif
+    const int rows = M - m0 < MC ? (int)(M - m0) : MC;
+    const TA *am = a + m0 * (int64_t)A_M;
+    L(dest) to = {.c = c + m0 * (int64_t)C_M, .bias = bias};
+#if TILED
+    to.sum = tile;
+    to.ld = PT * NR;
+#else
+    to.sum = (float *)to.c;                  /* read and written only if C is f32 or there is one block */
+    to.ld = C_M;
+#endif
+    for (int kb = 0; kb < K_BLOCKS; kb++) {
+        const int64_t k0 = kb * (int64_t)KC;
+        const int kc = K - k0 < KC ? (int)(K - k0) : KC;
+        L(pack_a)(am + k0 * (int64_t)A_K, rows, kc, strips);
+        to.first = kb == 0;
+        to.last = kb == K_BLOCKS - 1;
+        L(block)(rows, j0, j1, kc, strips, b + k0 * WIDTH, to, L(after)(am, m0, k0));
+    }
+}
+
+/* Column parts of the task grid: as few as keep `threads` evenly busy. A is packed once for each. */
+static int L(parts)(int64_t row_tasks, int threads)
+{
+    const int least = (PANELS + PT - 1) / PT;
+    int best = least;
+    double best_share = 1e30;
+    for (int p = least; p <= PANELS; p++) {
+        const int64_t tasks = row_tasks * p, rounds = (tasks + threads - 1) / threads;
+        const int width = (PANELS + p - 1) / p;
+        const double share = (double)rounds * (width * NR + 24);         /* 24: packing, in columns */
+        if (share < best_share * 0.97) {
+            best_share = share;
+            best = p;
+        }
+        if (p > least + 63) break;
+    }
+    return best;
+}
+
+void FN(const kctx *x, void *const *p)
+{
+    enum { SHARED = SHARED_B, GROUPS = SHARED ? 1 : B0 * B1, EACH = SHARED ? B0 * B1 : 1 };
+    const TA *a = p[0];
+    const TB *b = p[1];
+    TC *c = p[2];
+    const float *bias = HAS_BIAS ? p[3] : 0;
+    float *packed = p[3 + HAS_BIAS];
+    (void)x;
+#pragma omp parallel
+    {
+        const int parts = L(parts)((int64_t)EACH * M_BLOCKS, omp_get_num_threads());
+        for (int64_t g = 0; g < GROUPS; g++) {
+            const TB *bg = b + g / B1 * (int64_t)B_0 + g % B1 * (int64_t)B_1;
+#pragma omp for schedule(static)
+            for (int64_t u = 0; u < (int64_t)PANELS * K_BLOCKS; u++) {
+                const int64_t k0 = u / PANELS * KC, j = u % PANELS * NR;
+                const int kc = K - k0 < KC ? (int)(K - k0) : KC;
+                const int cols = N - j < NR ? (int)(N - j) : NR, w = WIDTH - j < NR ? (int)(WIDTH - j) : NR;
+                L(pack_b)(bg + k0 * (int64_t)B_K + j * (int64_t)B_N, cols, w, kc,
+                          packed + k0 * WIDTH + j * kc);
+            }
+#pragma omp for schedule(static)
+            for (int64_t t = 0; t < (int64_t)EACH * M_BLOCKS * parts; t++) {
+                const int64_t e = g + t / parts / M_BLOCKS, m0 = t / parts % M_BLOCKS * MC;
+                const int part = (int)(t % parts);
+                L(task)(a + e / B1 * (int64_t)A_0 + e % B1 * (int64_t)A_1, packed,
+                        c + e / B1 * (int64_t)C_0 + e % B1 * (int64_t)C_1, bias, m0,
+                        PANELS * part / parts, PANELS * (part + 1) / parts);
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+/* gemm_tile.h - what every matrix product begins with: vectors, fused multiply-add, transposition.
+ *
+ * Products stand in translation units of their own, without the prelude: this text,
+ * then one gemm.c or more. VL, the floats of a vector, is the level's; the emitter defines it.
+ */
+#include <stdint.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+
+typedef struct kctx kctx;
+int omp_get_num_threads(void);
+typedef float vec __attribute__((vector_size(4 * VL), aligned(4), may_alias));
+typedef uint32_t uvec __attribute__((vector_size(4 * VL)));
+typedef uint16_t half __attribute__((vector_size(2 * VL), aligned(2), may_alias));
+typedef float vec8 __attribute__((vector_size(32), aligned(4), may_alias));
+typedef uint32_t uvec8 __attribute__((vector_size(32)));
+typedef int32_t ivec8 __attribute__((vector_size(32)));
+typedef uint16_t half8 __attribute__((vector_size(16), aligned(2), may_alias));
+
+/* c += x * y, one rounding. Assembly keeps c in its register whatever the compiler makes of the loop
+ * around it, and needs no -ffp-contract. */
+#define FMA(c, x, y) __asm__("vfmadd231ps %2, %1, %0" : "+v"(c) : "v"(x), "v"(y))
+
+INLINE float float_of_f32(float x) { return x; }
+INLINE float float_of_bf16(uint16_t x)
+{
+    uint32_t u = (uint32_t)x << 16;
+    float f;
+    memcpy(&f, &u, 4);
+    return f;
+}
+INLINE vec8 vec8_of_f32(const float *p) { return *(const vec8 *)p; }
+INLINE vec8 vec8_of_bf16(const uint16_t *p)
+{
+    return (vec8)(__builtin_convertvector(*(const half8 *)p, uvec8) << 16);
+}
+
+/* To the nearest bf16, ties to even; NaN stays NaN: to_bf16 of the prelude, by vectors. */
+INLINE half half_of(vec v)
+{
+    const uvec u = (uvec)v;
+    const uvec round = (u + 0x7fff + (u >> 16 & 1)) >> 16, nan = u >> 16 | 0x40;
+    const uvec is_nan = (uvec)((u & 0x7fffffff) > 0x7f800000);
+    return __builtin_convertvector((is_nan & nan) | (~is_nan & round), half);
+}
+INLINE void store_f32(float *p, vec v) { *(vec *)p = v; }
+INLINE void store_bf16(uint16_t *p, vec v) { *(half *)p = half_of(v); }
+
+/* Eight rows of eight to eight columns. */
+INLINE void transpose8(const vec8 *r, vec8 *out)
+{
+    vec8 t[8], u[8];
+    UNROLL for (int i = 0; i < 4; i++) {
+        t[2 * i] = __builtin_shuffle(r[2 * i], r[2 * i + 1], (ivec8){0, 8, 1, 9, 4, 12, 5, 13});
+        t[2 * i + 1] = __builtin_shuffle(r[2 * i], r[2 * i + 1], (ivec8){2, 10, 3, 11, 6, 14, 7, 15});
+    }
+    UNROLL for (int h = 0; h < 8; h += 4)
+        UNROLL for (int i = 0; i < 2; i++) {
+            u[h + 2 * i] = __builtin_shuffle(t[h + i], t[h + 2 + i], (ivec8){0, 1, 8, 9, 4, 5, 12, 13});
+            u[h + 2 * i + 1] =
+                __builtin_shuffle(t[h + i], t[h + 2 + i], (ivec8){2, 3, 10, 11, 6, 7, 14, 15});
+        }
+    UNROLL for (int i = 0; i < 4; i++) {
+        out[i] = __builtin_shuffle(u[i], u[4 + i], (ivec8){0, 1, 2, 3, 8, 9, 10, 11});
+        out[4 + i] = __builtin_shuffle(u[i], u[4 + i], (ivec8){4, 5, 6, 7, 12, 13, 14, 15});
+    }
+}
