@@ -61,8 +61,9 @@ static dfm_status expand(dfm_arena *a, const char *spec, name_list *out, dfm_err
         if ((uint64_t)out->n * parts.n > MAX_SHARDS)
             return bad_pattern(spec, "it means over 1,000,000 files", err);
         for (uint32_t i = 0; i < out->n; i++) {
-            const char *name = out->p[i], *rest = strchr(name, '}') + 1;
+            const char *name = out->p[i];
             size_t head = (size_t)(strchr(name, '{') - name);
+            const char *rest = strchr(name + head, '}') + 1;    /* a '}' before it is a letter */
             for (uint32_t k = 0; k < parts.n; k++)
                 dfm_push(a, &next, dfm_fmt(a, "%.*s%s%s", (int)head, name, parts.p[k], rest));
         }

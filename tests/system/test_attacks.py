@@ -116,7 +116,7 @@ def overrides(kit):
         "run.name=" + "n" * 5000: "run.name", "data.path=pipe:touch " + PWNED: "commands",
         "data.path=https://example.com/x.tar": "commands and addresses",
         "data.path=x-{000000..999999999}.tar": "over 1,000,000", "data.path=x-{1..9}{1..9999999}.tar": "",
-        "data.path={a,{b,c}}.tar": "nest", "\x1b[2Jtrain.steps=3": "unknown key", "x" * 100000 + "=1": "unknown key",
+        "data.path={a,{b,c}}.tar": "nest", "data.path=x-{0..3}..3}{a,b}.tar": "no data", "\x1b[2Jtrain.steps=3": "unknown key", "x" * 100000 + "=1": "unknown key",
         "data.memory_mib=67108865": "data.memory_mib",
     }
     for word, says in table.items():
