@@ -176,6 +176,9 @@ static void residual(gen *g, const char *x, uint8_t seq, uint8_t d)
     gline(g, "%s = %s + %s * %s", x, x, gate, y);
 }
 
+/* Of the dims of tokens: the one that programs with long dims are about. */
+static uint8_t longest(const gen *g) { return gextent(g, DT) > gextent(g, DS) ? DT : DS; }
+
 static bool fits(gen *g, uint8_t seq, uint8_t d)
 {
     dset wide_one = GSET(DB, seq, DHK), also = GSET(DB, seq, DF), own = GSET(DB, seq, d);
@@ -187,7 +190,7 @@ static bool fits(gen *g, uint8_t seq, uint8_t d)
 void gs_branch(gen *g)
 {
     static const uint8_t tokens[] = {DS, DT, DSG};
-    uint8_t seq = tokens[grnd(g, 3)], d = gchance(g, 70) ? DD : DF;
+    uint8_t seq = g->big ? longest(g) : tokens[grnd(g, 3)], d = gchance(g, 70) ? DD : DF;
     dset ds = GSET(DB, seq, d);
     if (!g->params || g->loops || g->n_vals > GEN_VALS - 120 || !fits(g, seq, d)) return;
     gval *v = gshape(g, &ds);
@@ -199,7 +202,7 @@ void gs_branch(gen *g)
 void gs_layers(gen *g)
 {
     static const uint8_t tokens[] = {DS, DT, DSG};
-    uint8_t seq = tokens[grnd(g, 3)], d = DD;
+    uint8_t seq = g->big ? longest(g) : tokens[grnd(g, 3)], d = DD;
     dset ds = GSET(DB, seq, d), c = GSET(DB, DE);
     if (!g->params || g->loops || g->n_vals > GEN_VALS - 200 || !fits(g, seq, d)) return;
     gval *v = gshape(g, &ds), *cond = gshape(g, &c);
