@@ -75,7 +75,7 @@ void gstatements(gen *g, uint32_t n)
         gstmt *make;
         int weight;
     } kinds[] = {
-        {gs_unary, 9},  {gs_binary, 9},  {gs_separated, 4}, {gs_ints, 3},     {gs_bools, 2},
+        {gs_unary, 9},  {gs_binary, 9},  {gs_separated, 4}, {gs_ints, 3},     {gs_bools, 3},
         {gs_select, 4}, {gs_reduce, 7},  {gs_overlap, 3},   {gs_std, 6},      {gs_split, 2},
         {gs_merge, 2},  {gs_slice, 3},   {gs_concat, 3},    {gs_stack, 2},    {gs_unstack, 2},
         {gs_rename, 2}, {gs_index, 3},   {gs_linear, 6},    {gs_contract, 5}, {gs_embed, 3},

@@ -159,18 +159,23 @@ gval *gint_for(gen *g, const dset *ds)
     return v;
 }
 
-gval *gbool_for(gen *g, const dset *ds)
+gval *gbool_new(gen *g, const dset *ds)
 {
-    for (int tries = 0; tries < 3; tries++) {
-        gval *v = gpick(g, GB);
-        if (v && v->ds.n && gsubset(&v->ds, ds)) return v;
-    }
     static const char *const ops[] = {"<", "<=", ">", ">=", "==", "!="};
     gval *i = gint_for(g, ds);
     if (!i) return NULL;
     gval *v = gput(g, GB, &i->ds, "%s %s %u", i->name, gone(g, ops, 6), grnd(g, 6));
     v->used = true;
     return v;
+}
+
+gval *gbool_for(gen *g, const dset *ds)
+{
+    for (int tries = 0; tries < 3; tries++) {
+        gval *v = gpick(g, GB);
+        if (v && v->ds.n && gsubset(&v->ds, ds)) return v;
+    }
+    return gbool_new(g, ds);
 }
 
 /* -- a value of given dims --------------------------------------------------------------------- */

@@ -92,6 +92,7 @@ gval *gput(gen *g, gkind k, const dset *ds, const char *format, ...)
 gval *gpick(gen *g, gkind k); /* NULL: none in scope */
 gval *gint_for(gen *g, const dset *ds); /* an i32 value with dims of ds; NULL for no dims */
 gval *gbool_for(gen *g, const dset *ds);
+gval *gbool_new(gen *g, const dset *ds); /* a comparison of its own */
 /* A float value with exactly these dims (in some order), made from what is in scope. */
 gval *gshape(gen *g, const dset *want);
 const char *gfresh(gen *g, const char *prefix);

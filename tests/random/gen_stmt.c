@@ -147,13 +147,14 @@ void gs_bools(gen *g)
 {
     gval *v = gpick(g, GF), *a = gbool_for(g, &v->ds);
     if (!a) return;
-    gval *b = gbool_for(g, &a->ds);
+    gval *b = gbool_new(g, &a->ds);          /* another one: "a or a" would fold */
     if (!b) return;
     dset u = gunion(&a->ds, &b->ds);
-    switch (grnd(g, 4)) {
+    switch (grnd(g, 6)) {
     case 0: gput(g, GB, &u, "%s and not %s", a->name, b->name); return;
-    case 1: gput(g, GB, &u, "%s or %s", a->name, b->name); return;
-    case 2: gput(g, GB, &a->ds, "not %s", a->name); return;
+    case 1:
+    case 2: gput(g, GB, &u, "%s or %s", a->name, b->name); return;
+    case 3: gput(g, GB, &a->ds, "not %s", a->name); return;
     default: break;
     }
     if (!a->ds.n) return;

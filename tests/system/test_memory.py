@@ -58,7 +58,7 @@ def figures_agree(kit):
 def process_within_five_percent(kit):
     """An arena over 1 GiB: what the process takes at its peak is arena + state + code."""
     path = kit.folder / "big.plan"
-    kit.dfmc(kit.source / "models/dit.dfm", "-q", "--set", "dim.B=3072", "-o", path)
+    kit.dfmc(kit.source / "models/dit.dfm", "-q", "--set", "dim.B=4096", "-o", path)
     arena, state, code = facts(kit, path)
     check(arena > 1 << 30, "the arena has only %s", human(arena))
     done = kit.rt("train", path, "train.steps=2", "--mock", "run.name=r")
