@@ -47,9 +47,10 @@ def equal(got, want, what):
 class Done:
     """What a finished program left behind."""
 
-    def __init__(self, words, code, out, err, seconds, rss_kib):
+    def __init__(self, words, code, out, err, seconds, usage):
         self.words, self.code, self.out, self.err = words, code, out, err
-        self.seconds, self.rss_kib = seconds, rss_kib
+        self.seconds, self.rss_kib = seconds, usage.ru_maxrss
+        self.cpu_seconds = usage.ru_utime + usage.ru_stime      # does not grow with the machine's load
 
     def says(self, *parts):
         """All of these words are in what it printed, whatever the case."""
@@ -106,7 +107,7 @@ class Kit:
             stream.seek(0)
             texts.append(stream.read())
             stream.close()
-        done = Done(words, p.returncode, *texts, time.monotonic() - began, usage.ru_maxrss)
+        done = Done(words, p.returncode, *texts, time.monotonic() - began, usage)
         if code is not None and done.code != code:
             raise Failed("%s\nexits %d, expected %d\n%s%s" % (
                 " ".join(words), done.code, code, done.out[-1500:], done.err[:1500]))
