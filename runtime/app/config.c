@@ -143,8 +143,10 @@ dfm_status cfg_set(cfg *c, cfg_key key, const char *text, const char *where, dfm
         unset(c, key);
         return DFM_OK;
     }
-    c->is_set[key] = true;
-    if (set_value(c, r, text)) return DFM_OK;
+    if (set_value(c, r, text)) {
+        c->is_set[key] = true;
+        return DFM_OK;
+    }
     const char *want = r->type == CFG_BOOL ? "true or false"
                        : r->type == CFG_TEXT ? "UTF-8 text without control characters"
                        : r->type == CFG_NAME ? "the name of a folder, without '/' and not hidden"

@@ -137,6 +137,12 @@ static void overrides(void **state)
         assert_string_equal(f->err.text, t[i].message);
         dfm_err_clear(&f->err);
     }
+    cfg_init(f->arena, &c);                     /* what was refused sets nothing */
+    RT_FAILS(f, cfg_override(&c, "sample.classes=~x", &f->err), DFM_BAD_CONFIG, "sample.classes");
+    assert_false(c.is_set[CFG_sample_classes]);
+    RT_OK(f, cfg_override(&c, "sample.classes=10", &f->err));
+    RT_FAILS(f, cfg_override(&c, "sample.classes=-1", &f->err), DFM_BAD_CONFIG, "sample.classes");
+    assert_true(c.is_set[CFG_sample_classes] && c.sample_classes == 10);
 }
 
 static void bombs(void **state)
