@@ -14,27 +14,40 @@ dfm_status code_load(code_run *r, const kir_module *m, dfm_arena *a, dfm_err *er
     return code_load_as(r, m, NULL, false, a, err);
 }
 
-void *code_open(const void *elf, uint64_t n, dfm_err *err)
+static bool write_all(int fd, const char *p, uint64_t n)
+{
+    while (n) {
+        ssize_t done = dfm_sys_write(fd, p, n);
+        if (done <= 0) return false;
+        p += done;
+        n -= (uint64_t)done;
+    }
+    return true;
+}
+
+dfm_status code_open(const void *elf, uint64_t n, code_file *out, dfm_err *err)
 {
     char path[64];
-    const char *p = elf;
-    int fd = dfm_sys_memory_file("code");
-    for (uint64_t left = n; fd >= 0 && left;) {
-        ssize_t done = dfm_sys_write(fd, p, left);
-        if (done <= 0) {
-            dfm_sys_close(fd);
-            fd = -1;
-            break;
-        }
-        p += done;
-        left -= (uint64_t)done;
+    *out = (code_file){.fd = dfm_sys_memory_file("code")};
+    if (out->fd < 0) return dfm_fail(err, DFM_UNAVAILABLE, "no memory file for compiled code");
+    if (write_all(out->fd, elf, n)) {
+        snprintf(path, sizeof path, "/proc/self/fd/%d", out->fd);
+        out->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+        if (out->handle) return DFM_OK;
+        dfm_fail(err, DFM_INTERNAL, "%s", dlerror());
+    } else {
+        dfm_fail(err, DFM_UNAVAILABLE, "no memory for compiled code");
     }
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    void *handle = fd >= 0 ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
-    if (fd < 0) dfm_fail(err, DFM_UNAVAILABLE, "no memory for compiled code");
-    else if (!handle) dfm_fail(err, DFM_INTERNAL, "%s", dlerror());
-    if (fd >= 0) dfm_sys_close(fd);
-    return handle;
+    dfm_sys_close(out->fd);
+    return err->code;
+}
+
+void code_close(code_file *f)
+{
+    if (!f->handle) return;
+    dlclose(f->handle);
+    dfm_sys_close(f->fd);
+    *f = (code_file){0};
 }
 
 dfm_status code_load_as(code_run *r, const kir_module *m, const char *arch, bool quick,
@@ -44,8 +57,7 @@ dfm_status code_load_as(code_run *r, const kir_module *m, const char *arch, bool
     *r = (code_run){.m = m};
     DFM_TRY(cg_target_find("cpu")->build(m, &o, a, &r->object, err));
     if (!r->object.n_code) return DFM_OK;
-    r->handle = code_open(r->object.code, r->object.n_code, err);
-    return r->handle ? DFM_OK : DFM_INTERNAL;
+    return code_open(r->object.code, r->object.n_code, &r->file, err);
 }
 
 dfm_status code_texts(code_run *r, const kir_module *m, const char *prefix, const char *arch,
@@ -58,7 +70,7 @@ dfm_status code_texts(code_run *r, const kir_module *m, const char *prefix, cons
 
 void code_unload(code_run *r)
 {
-    if (r->handle && !r->shared) dlclose(r->handle);
+    if (!r->shared) code_close(&r->file);
 }
 
 typedef struct walk {
@@ -141,7 +153,8 @@ static dfm_status run_node(walk *w, kir_node *n)
         memmove(w->args[1], w->args[0], (size_t)n->copy.elems * dfm_dtype_bytes(n->copy.src.dtype));
         return DFM_OK;
     }
-    plan_kernel_fn *fn = (plan_kernel_fn *)dlsym(w->r->handle, w->r->object.units.p[unit].symbol);
+    const char *symbol = w->r->object.units.p[unit].symbol;
+    plan_kernel_fn *fn = (plan_kernel_fn *)dlsym(w->r->file.handle, symbol);
     if (!fn) return dfm_fail(w->err, DFM_INTERNAL, "no symbol for a node");
     fn(&w->ctx, w->args);
     return DFM_OK;

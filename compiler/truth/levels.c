@@ -400,7 +400,7 @@ const char *const *levels_texts(const levels *l, uint32_t *out_n)
 
 bool levels_end(levels *l, void *handle)
 {
-    l->b.code.handle = handle;
+    l->b.code.file.handle = handle;
     bool ok = check_programs(&l->b);
     dfm_arena_destroy(l->b.a);
     return ok;

@@ -1,6 +1,5 @@
 /* batch.c - many programs, one run of the host compiler: their kernels in common translation units,
  * so that the prelude is read, and processes are started, once for all of them. */
-#include <dlfcn.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -66,7 +65,7 @@ void check_files(const char (*paths)[256], const check_options *o, uint32_t n, c
     strings texts = {0};
     cg_object object = {0};
     dfm_err err = {0};
-    void *handle = NULL;
+    code_file file = {0};
     for (uint32_t i = 0; i < n; i++)
         c[i] = check_open(paths[i], &o[i], dfm_fmt(a, "p%u_", i), &out[i]);
     if (o->compiled) join(a, c, n, &texts);
@@ -74,13 +73,13 @@ void check_files(const char (*paths)[256], const check_options *o, uint32_t n, c
         cg_options co = {.arch = o->arch ? o->arch : "native", .cc = "cc", .jobs = 1,
                          .quick = o->quick};
         bool ok = cpu_compile(texts.p, texts.n, &co, a, &object, &err) == DFM_OK;
-        handle = ok ? code_open(object.code, object.n_code, &err) : NULL;
+        if (ok) code_open(object.code, object.n_code, &file, &err);
     }
-    if (texts.n && !handle) all_fail(c, n, err.text, out);
+    if (texts.n && !file.handle) all_fail(c, n, err.text, out);
     else
         for (uint32_t i = 0; i < n; i++)
-            if (c[i]) check_close(c[i], handle, &out[i]);
-    if (handle) dlclose(handle);
+            if (c[i]) check_close(c[i], file.handle, &out[i]);
+    code_close(&file);
     dfm_arena_destroy(a);
 }
 
