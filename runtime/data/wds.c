@@ -20,9 +20,11 @@ struct data_shard {
     const char *path;
     int fd;
     bool contents;
-    uint64_t base, file_bytes;
+    uint64_t file_bytes;
+    uint64_t base;             /* where libarchive began: at the sample handed out */
     uint64_t at;               /* of the next byte that libarchive reads */
-    char *buffer;              /* [READ_BYTES] */
+    char *buffer;              /* [READ_BYTES] n_held bytes of the file, from held_at on */
+    uint64_t held_at, n_held;
     int read_error;            /* errno of a failed read, or 0 */
     struct archive *tar;
     struct archive_entry *pending;  /* first member of the next sample: header read, data not */
@@ -76,6 +78,64 @@ static bool split_name(data_shard *s, const char *name)
     return true;
 }
 
+/* -- libarchive's view of the file --------------------------------------------------------- */
+
+static la_ssize_t on_read(struct archive *tar, void *user, const void **out)
+{
+    data_shard *s = user;
+    if (s->at < s->held_at || s->at >= s->held_at + s->n_held) {
+        long got = dfm_file_read_at(s->fd, s->buffer, READ_BYTES, s->at);
+        if (got < 0) {
+            s->read_error = errno;
+            archive_set_error(tar, errno, "it cannot be read: %s", strerror(errno));
+            return ARCHIVE_FATAL;
+        }
+        s->held_at = s->at;
+        s->n_held = (uint64_t)got;
+    }
+    uint64_t skip = s->at - s->held_at, n = s->n_held - skip;
+    *out = s->buffer + skip;
+    s->at += n;
+    return (la_ssize_t)n;
+}
+
+static la_int64_t on_skip(struct archive *tar, void *user, la_int64_t n)
+{
+    (void)tar;
+    data_shard *s = user;
+    uint64_t left = s->file_bytes > s->at ? s->file_bytes - s->at : 0;
+    if (n < 0) return 0;
+    if ((uint64_t)n > left) n = (la_int64_t)left;
+    s->at += (uint64_t)n;
+    return n;
+}
+
+static dfm_status not_opened(data_shard *s, dfm_err *err)
+{
+    if (s->read_error)
+        return dfm_fail(err, DFM_BAD_DATA, "cannot read '%s': %s", s->path,
+                        strerror(s->read_error));
+    bad(s, "it is not a tar file", err);
+    if (dfm_ends_with(s->path, ".gz") || dfm_ends_with(s->path, ".zst"))
+        dfm_help(err, "compressed shards are not read; decompress it first");
+    return DFM_BAD_DATA;
+}
+
+/* Let libarchive begin at byte `at`. Whether a file is a tar file at all is asked at its start
+ * only: the question is stricter than the reading, and would refuse samples that the index has. */
+static dfm_status begin_tar(data_shard *s, uint64_t at, dfm_err *err)
+{
+    if (s->tar) archive_read_free(s->tar);
+    s->pending = NULL;
+    s->base = s->at = at;
+    s->tar = archive_read_new();
+    if (!s->tar) dfm_no_memory("shard", sizeof *s);
+    int r = at ? archive_read_set_format(s->tar, ARCHIVE_FORMAT_TAR)
+               : archive_read_support_format_tar(s->tar);
+    if (r == ARCHIVE_OK) r = archive_read_open2(s->tar, s, NULL, on_read, on_skip, NULL);
+    return r == ARCHIVE_OK ? DFM_OK : not_opened(s, err);
+}
+
 /* -- members ------------------------------------------------------------------------------- */
 
 /* After the last member: only zeros may follow, and at least the two blocks of the end mark. */
@@ -112,7 +172,9 @@ static dfm_status read_header(data_shard *s, dfm_err *err)
             s->at_end = true;
             return check_end(s, err);
         }
-        uint64_t offset = s->base + (uint64_t)archive_read_header_position(s->tar);
+        int64_t position = archive_read_header_position(s->tar);
+        if (position < 0) position = archive_filter_bytes(s->tar, 0);   /* after a fatal error */
+        uint64_t offset = s->base + (uint64_t)position;
         /* Names that this locale cannot show are judged below; any other doubt is damage. */
         if (r != ARCHIVE_OK &&
             !(r == ARCHIVE_WARN && archive_errno(s->tar) == EILSEQ)) {
@@ -159,13 +221,26 @@ static dfm_status read_member(data_shard *s, data_member *out, dfm_err *err)
     return DFM_OK;
 }
 
+/* Find the first member of a sample. libarchive begins anew there: it remembers things from one
+ * header to the next (that a pax header was seen, what is sparse), and a sample must be the same
+ * whether those before it were read or not. */
+static dfm_status begin_sample(data_shard *s, dfm_err *err)
+{
+    if (!s->pending && !s->at_end) DFM_TRY(read_header(s, err));
+    while (s->pending && s->pending_offset > s->base) {
+        DFM_TRY(begin_tar(s, s->pending_offset, err));
+        DFM_TRY(read_header(s, err));
+    }
+    return DFM_OK;
+}
+
 dfm_status data_shard_next(data_shard *s, data_sample *out, bool *out_end, dfm_err *err)
 {
     data_member *members = NULL;
     int64_t bytes = 0;
     dfm_arena_reset(s->sample);
     *out = (data_sample){.shard = s->path};
-    if (!s->pending && !s->at_end) DFM_TRY(read_header(s, err));
+    DFM_TRY(begin_sample(s, err));
     *out_end = s->at_end;
     if (s->at_end) return DFM_OK;
     out->key = dfm_strdup(s->sample, s->key);
@@ -190,61 +265,20 @@ dfm_status data_shard_next(data_shard *s, data_sample *out, bool *out_end, dfm_e
 
 /* -- opening ------------------------------------------------------------------------------- */
 
-/* libarchive's view of the file: the next bytes, and a jump ahead. */
-static la_ssize_t on_read(struct archive *tar, void *user, const void **out)
-{
-    data_shard *s = user;
-    long got = dfm_file_read_at(s->fd, s->buffer, READ_BYTES, s->at);
-    *out = s->buffer;
-    if (got >= 0) {
-        s->at += (uint64_t)got;
-        return got;
-    }
-    s->read_error = errno;
-    archive_set_error(tar, errno, "it cannot be read: %s", strerror(errno));
-    return ARCHIVE_FATAL;
-}
-
-static la_int64_t on_skip(struct archive *tar, void *user, la_int64_t n)
-{
-    (void)tar;
-    data_shard *s = user;
-    uint64_t left = s->file_bytes > s->at ? s->file_bytes - s->at : 0;
-    if (n < 0) return 0;
-    if ((uint64_t)n > left) n = (la_int64_t)left;
-    s->at += (uint64_t)n;
-    return n;
-}
-
-static dfm_status open_tar(data_shard *s, dfm_err *err)
-{
-    DFM_TRY(dfm_file_open(s->path, &s->fd, &s->file_bytes, err));
-    if (s->base > s->file_bytes) return bad(s, "it is shorter than before", err);
-    s->at = s->base;
-    s->buffer = dfm_alloc(s->arena, READ_BYTES);
-    s->tar = archive_read_new();
-    if (!s->tar) dfm_no_memory("shard", sizeof *s);
-    if (archive_read_support_format_tar(s->tar) != ARCHIVE_OK ||
-        archive_read_open2(s->tar, s, NULL, on_read, on_skip, NULL) != ARCHIVE_OK) {
-        if (s->read_error)
-            return dfm_fail(err, DFM_BAD_DATA, "cannot read '%s': %s", s->path,
-                            strerror(s->read_error));
-        bad(s, "it is not a tar file", err);
-        if (dfm_ends_with(s->path, ".gz") || dfm_ends_with(s->path, ".zst"))
-            dfm_help(err, "compressed shards are not read; decompress it first");
-        return DFM_BAD_DATA;
-    }
-    return DFM_OK;
-}
-
 dfm_status data_shard_open(const char *path, uint64_t offset, bool contents, data_shard **out,
                            dfm_err *err)
 {
     dfm_arena *a = dfm_arena_create("shard");
     data_shard *s = dfm_new(a, data_shard);
     *s = (data_shard){.arena = a, .sample = dfm_arena_create("sample"), .fd = -1,
-                      .path = dfm_strdup(a, path), .contents = contents, .base = offset};
-    dfm_status status = open_tar(s, err);
+                      .path = dfm_strdup(a, path), .contents = contents};
+    dfm_status status = dfm_file_open(path, &s->fd, &s->file_bytes, err);
+    if (status == DFM_OK && offset > s->file_bytes)
+        status = bad(s, "it is shorter than before", err);
+    if (status == DFM_OK) {
+        s->buffer = dfm_alloc(a, READ_BYTES);
+        status = begin_tar(s, offset, err);
+    }
     *out = s;
     if (status != DFM_OK) {
         data_shard_close(s);

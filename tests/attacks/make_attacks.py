@@ -284,6 +284,10 @@ def tars():
     p("ok-one", one, "ok")
     p("ok-links-passed-over", tar(("a.cls", reg, b"1"), ("a.lnk", tarfile.SYMTYPE, b""),
                                   ("a.hard", tarfile.LNKTYPE, b""), ("a.dev", tarfile.CHRTYPE, b"")), "ok")
+    p("ok-mode-in-letters", one[:1024] + patched(patched(one, 0, b"b"), 100, b"rw-r--r\0"), "ok")
+    linked = patched(typed(patched(one[:512], 0, b"a.hard"), b"1"), 124, b"00000001000\0")
+    p("ok-link-with-a-header", pax_record(one[:1024], b"comment", b"x") + patched(one[:1024], 0, b"b.cls") +
+      linked + patched(one, 124, b"00000000000\0")[:512] + patched(one, 0, b"c.cls"), "ok")
     p("empty-file", b"", "")
     p("not-a-tar", b"hello, this is not a tar file\n" * 40, "")
     p("absolute", patched(one, 0, b"/etc/passwd.cls"), "absolute")

@@ -6,6 +6,15 @@
 
 #include "runtime/data/npy.h"
 
+/* The checksum of a header, made right. */
+static inline void tar_resum(char *h)
+{
+    unsigned sum = 0;
+    memset(h + 148, ' ', 8);
+    for (int i = 0; i < 512; i++) sum += (unsigned char)h[i];
+    snprintf(h + 148, 8, "%06o", sum);
+}
+
 /* Append one ustar member; type '0' is a file. The header's checksum is right. */
 static inline void tar_add(dfm_sb *sb, const char *name, char type, const void *p, size_t n)
 {
@@ -19,10 +28,7 @@ static inline void tar_add(dfm_sb *sb, const char *name, char type, const void *
     h[156] = type;
     if (type == '2' || type == '1') memcpy(h + 157, "/etc/passwd", 11);
     memcpy(h + 257, "ustar\0" "00", 8);
-    memset(h + 148, ' ', 8);
-    unsigned sum = 0;
-    for (int i = 0; i < 512; i++) sum += (unsigned char)h[i];
-    snprintf(h + 148, 8, "%06o", sum);
+    tar_resum(h);
     dfm_sb_add(sb, h, 512);
     if (n) dfm_sb_add(sb, p, n);
     if (n % 512) dfm_sb_add(sb, zeros, 512 - n % 512);
