@@ -370,7 +370,9 @@ sema_value sema_call_builtin(sema *s, const ast_node *call, const char *name);
 sema_value sema_reduce(sema *s, const char *name, sema_value x, const sema_dim *const *dims,
                        int n_dims, dfm_loc loc);         /* n_dims -1: all */
 sema_value sema_gather(sema *s, sema_value table, const sema_dim *dim, sema_value index,
-                       dfm_loc loc);
+                       dfm_loc index_loc, dfm_loc loc);
+/* Reports index i outside `what` of n elements. */
+diag *sema_out_of_range(sema *s, int64_t i, int64_t n, const char *what, dfm_loc loc);
 
 /* -- parameters: sema_param.c ------------------------------------------------------------------ */
 

@@ -394,11 +394,29 @@ static ir_val as_index(sema *s, sema_value v, dfm_loc loc)
     return (ir_val){0};
 }
 
-sema_value sema_gather(sema *s, sema_value table, const sema_dim *dim, sema_value index,
-                       dfm_loc loc)
+/* Rows that are not known before the program runs are clamped; a known one outside is a mistake. */
+static bool rows_exist(sema *s, sema_value index, ir_val ix, const sema_dim *dim, dfm_loc loc)
 {
-    ir_val t = sema_as_val(s, table, DFM_DT_NONE, loc), ix = as_index(s, index, loc);
-    if (!t.i || !ix.i) return sema_poison();
+    bool turns = index.kind == SV_TABLE;
+    const double *rows = turns ? index.u.tab->data : sema_const_data(s, ix);
+    uint64_t n = turns ? (uint64_t)index.u.tab->n
+                 : rows ? ir_elems(s->m, ir_type_at(s->frame->g, ix)) : 0;
+    for (uint64_t i = 0; i < n; i++) {
+        if (rows[i] >= 0 && rows[i] < (double)dim->value) continue;
+        const char *name = sema_dim_text(s, dim);
+        diag *d = sema_out_of_range(s, (int64_t)rows[i], dim->value,
+                                    sema_fmt(s, "dim `%s`", name), loc);
+        diag_help(d, "if the nearest row is meant: `min(max(..., 0), %s - 1)`", name);
+        return false;
+    }
+    return true;
+}
+
+sema_value sema_gather(sema *s, sema_value table, const sema_dim *dim, sema_value index,
+                       dfm_loc index_loc, dfm_loc loc)
+{
+    ir_val t = sema_as_val(s, table, DFM_DT_NONE, loc), ix = as_index(s, index, index_loc);
+    if (!t.i || !ix.i || !rows_exist(s, index, ix, dim, index_loc)) return sema_poison();
     t = sema_fold(s, t);
     sema_value r = sema_tensor(s, ir_gather_rows(sema_at(s, loc), t, dim->ir, ix));
     r.loc = loc;
@@ -420,7 +438,7 @@ sema_value builtin_gather(builtin_call *c)
     else sema_error(s, E0407, c->loc, "`gather` from a table of %u dims needs the dim: "
                     "gather(table, index, D)", ti->rank);
     if (!d || !builtin_has_dim(c, t, d, c->loc)) return sema_poison();
-    return sema_gather(s, sema_tensor(s, t), d, c->args[1].v, c->loc);
+    return sema_gather(s, sema_tensor(s, t), d, c->args[1].v, c->args[1].loc, c->loc);
 }
 
 static bool is_among(const sema_dim *d, const sema_dim *const *list, int n)
@@ -463,6 +481,7 @@ sema_value builtin_scatter_add(builtin_call *c)
     ir_val ix = as_index(s, c->args[0].v, c->args[0].loc), u = builtin_val(c, 1);
     const sema_dim *d = sema_need_dim(s, c->args[2].v, c->args[2].loc, "the dim of `scatter_add`");
     if (!ix.i || !u.i || !d) return sema_poison();
+    if (!rows_exist(s, c->args[0].v, ix, d, c->args[0].loc)) return sema_poison();
     for (uint32_t i = 3; i < c->n_pos; i++) {
         int k = n_over > IR_MAX_RANK ? -1 : builtin_dims(c, i, over + n_over);
         if (k < 0) return sema_poison();

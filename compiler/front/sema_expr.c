@@ -123,10 +123,15 @@ static sema_value unary(sema *s, const ast_node *e)
 
 /* -- indexing ---------------------------------------------------------------------------------- */
 
+diag *sema_out_of_range(sema *s, int64_t i, int64_t n, const char *what, dfm_loc loc)
+{
+    return sema_error(s, E0318, loc, "index %lld is outside %s, which has %lld element%s",
+                      (long long)i, what, (long long)n, n == 1 ? "" : "s");
+}
+
 static sema_value out_of_range(sema *s, int64_t i, int64_t n, const char *what, dfm_loc loc)
 {
-    sema_error(s, E0318, loc, "index %lld is outside %s, which has %lld element%s", (long long)i,
-               what, (long long)n, n == 1 ? "" : "s");
+    sema_out_of_range(s, i, n, what, loc);
     return sema_poison();
 }
 
@@ -189,7 +194,7 @@ static sema_value index_tensor(sema *s, sema_value base, sema_value ix, dfm_loc 
         return sema_poison();
     }
     if (ix.kind == SV_TABLE && index_by_table(s, base, ix.u.tab, loc, &r)) return r;
-    return sema_gather(s, base, sema_dim_of(s, d), ix, loc);
+    return sema_gather(s, base, sema_dim_of(s, d), ix, loc, loc);
 }
 
 static sema_value index_expr(sema *s, const ast_node *e)

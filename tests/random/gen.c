@@ -134,11 +134,11 @@ static void write_model(gen *g, const dset *ds, bool two, bool ctx, dfm_sb *out)
     g->params = true;
     gadd(g, GF, "x", ds);
     gadd(g, GF, "t", &b);
-    gadd(g, GI, "y", &b);
+    gadd(g, GI, "y", &b)->data = true;
     if (ctx) gadd(g, GF, "ctx", &c);
     gput(g, GF, ds, "sin(x)");
     gput(g, GF, &b, "1 + t");
-    gput(g, GI, &b, "(y + 1) %% 7");
+    gput(g, GI, &b, "(y + 1) %% 7")->data = true;
     if (g->big)
         gchance(g, 50) ? gs_layers(g) : gs_branch(g), gstatements(g, 2 + grnd(g, 4));
     else

@@ -159,6 +159,12 @@ gval *gint_for(gen *g, const dset *ds)
     return v;
 }
 
+const char *grows(gen *g, const gval *i, uint8_t d)
+{
+    if (i->data || gextent(g, d) > 12) return i->name;
+    return dfm_fmt(g->a, "min(%s, %s - 1)", i->name, gname(g, d));
+}
+
 gval *gbool_new(gen *g, const dset *ds)
 {
     static const char *const ops[] = {"<", "<=", ">", ">=", "==", "!="};

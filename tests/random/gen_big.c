@@ -95,7 +95,8 @@ void gs_embed(gen *g)
     if (ghas(&r, to) || ghas(&r, DC)) return;
     r = gunion(&r, &one);
     if (gelems(g, &r) <= gen_elems(g))
-        gput(g, GF, &r, "embed(%s, C -> %s) as %s", v->name, gname(g, to), gfresh(g, "e"));
+        gput(g, GF, &r, "embed(%s, C -> %s) as %s", grows(g, v, DC), gname(g, to),
+             gfresh(g, "e"));
 }
 
 void gs_gather(gen *g)
@@ -109,7 +110,7 @@ void gs_gather(gen *g)
         r = t->ds.d[k] == d ? gunion(&r, &i->ds) : gunion(&r, &one);
     }
     if (ghas(&i->ds, d) || r.n > 5 || gelems(g, &r) > gen_elems(g)) return;
-    gput(g, GF, &r, "gather(%s, %s, %s)", t->name, i->name, gname(g, d));
+    gput(g, GF, &r, "gather(%s, %s, %s)", t->name, grows(g, i, d), gname(g, d));
 }
 
 void gs_scatter(gen *g)
@@ -120,7 +121,7 @@ void gs_scatter(gen *g)
     r.d[r.n++] = DC;
     for (uint32_t k = 0; k < v->ds.n; k++)
         if (!ghas(&i->ds, v->ds.d[k])) r.d[r.n++] = v->ds.d[k];
-    gput(g, GF, &r, "0.4 * scatter_add(%s, %s, C)", i->name, v->name);
+    gput(g, GF, &r, "0.4 * scatter_add(%s, %s, C)", grows(g, i, DC), v->name);
 }
 
 void gs_buffer(gen *g)

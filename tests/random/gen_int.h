@@ -41,6 +41,7 @@ typedef struct gval {
     char name[24];
     gkind kind;
     bool used;
+    bool data; /* of a GI: surely made from the model's input, so unknown to the compiler */
     dset ds;
 } gval;
 
@@ -91,6 +92,8 @@ gval *gput(gen *g, gkind k, const dset *ds, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 gval *gpick(gen *g, gkind k); /* NULL: none in scope */
 gval *gint_for(gen *g, const dset *ds); /* an i32 value with dims of ds; NULL for no dims */
+/* i as rows of dim d. Rows known to the compiler must exist; others are clamped. */
+const char *grows(gen *g, const gval *i, uint8_t d);
 gval *gbool_for(gen *g, const dset *ds);
 gval *gbool_new(gen *g, const dset *ds); /* a comparison of its own */
 /* A float value with exactly these dims (in some order), made from what is in scope. */

@@ -115,9 +115,9 @@ void gs_overlap(gen *g)
 
 void gs_ints(gen *g)
 {
-    gval *i = gpick(g, GI), *j;
+    gval *i = gpick(g, GI), *j, *v;
     if (!i) {
-        gval *v = gpick(g, GF);
+        v = gpick(g, GF);
         (void)gint_for(g, &v->ds);
         return;
     }
@@ -125,22 +125,26 @@ void gs_ints(gen *g)
     bool two = gchance(g, 50) && (gsubset(&i->ds, &j->ds) || gsubset(&j->ds, &i->ds));
     dset u = two ? gunion(&i->ds, &j->ds) : i->ds;
     const char *a = i->name, *b = j->name;
+    bool data = i->data;
     if (two) {
         switch (grnd(g, 5)) {
-        case 0: gput(g, GI, &u, "(%s + %s) %% 7", a, b); return;
-        case 1: gput(g, GI, &u, "(%s * %s - 3) %% 5", a, b); return;
-        case 2: gput(g, GI, &u, "max(%s, %s)", a, b); return;
-        case 3: gput(g, GI, &u, "min(%s, %s)", a, b); return;
-        default: gput(g, GI, &u, "(%s - %s) // 2 + 6", a, b); return;
+        case 0: v = gput(g, GI, &u, "(%s + %s) %% 7", a, b); break;
+        case 1: v = gput(g, GI, &u, "(%s * %s - 3) %% 5", a, b); break;
+        case 2: v = gput(g, GI, &u, "max(%s, %s)", a, b); break;
+        case 3: v = gput(g, GI, &u, "min(%s, %s)", a, b); break;
+        default: gput(g, GI, &u, "(%s - %s) // 2 + 6", a, b); return; /* a may be b: 6 */
         }
+        v->data = data && j->data;
+        return;
     }
     switch (grnd(g, 5)) {
-    case 0: gput(g, GI, &u, "(%s * 3 + 1) %% 6", a); return;
-    case 1: gput(g, GI, &u, "%s // 2", a); return;
-    case 2: gput(g, GI, &u, "abs(%s - 3)", a); return;
-    case 3: gput(g, GI, &u, "(-%s) %% 5", a); return;
-    default: gput(g, GI, &u, "min(%s, 4) + sign(%s - 2) + 1", a, a); return;
+    case 0: v = gput(g, GI, &u, "(%s * 3 + 1) %% 6", a); break;
+    case 1: v = gput(g, GI, &u, "%s // 2", a); break;
+    case 2: v = gput(g, GI, &u, "abs(%s - 3)", a); break;
+    case 3: v = gput(g, GI, &u, "(-%s) %% 5", a); break;
+    default: v = gput(g, GI, &u, "min(%s, 4) + sign(%s - 2) + 1", a, a); break;
     }
+    v->data = data;
 }
 
 void gs_bools(gen *g)

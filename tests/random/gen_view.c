@@ -173,7 +173,7 @@ void gs_index(gen *g)
     u = gunion(&u, &r);
     if (u.n > 5 || gelems(g, &u) > gen_elems(g)) return;
     if (gchance(g, 50))
-        gput(g, GF, &u, "%s[%s]", v->name, i->name);
+        gput(g, GF, &u, "%s[%s]", v->name, grows(g, i, first));
     else
-        gput(g, GF, &u, "gather(%s, %s, %s)", v->name, i->name, gname(g, first));
+        gput(g, GF, &u, "gather(%s, %s, %s)", v->name, grows(g, i, first), gname(g, first));
 }
