@@ -2,7 +2,8 @@
  *
  * A line end acts as `;` when the last token can end a statement, no `(` or `[` is open, and the
  * next line does not start with a word that goes on (keywords.def), `->` or a binary operator.
- * A `;` is supplied before `}` and at the end of the file.
+ * (`for` goes on with items and with `keep`: elsewhere it is a loop of another language, and shall
+ * not hide in the statement before.) A `;` is supplied before `}` and at the end of the file.
  *
  * The token array always has matched brackets: a `(` or `[` that is still open at `}`, at a
  * statement or item keyword that starts a line, or at the end of the file is reported and closed
@@ -95,6 +96,8 @@ static const ast_token *last_token(const ast_lexer *l)
 
 static ast_token *push(ast_lexer *l, int kind, uint32_t begin, uint32_t end, unsigned flags)
 {
+    const ast_token *t = last_token(l);
+    if (!t || t->kind == ';' || t->kind == '{' || t->kind == '}') l->start = kind;
     if (l->fault) flags |= AST_TOK_FAULT;
     l->fault = false;
     dfm_push(l->arena, &l->out, ((ast_token){.kind = (uint16_t)kind, .flags = (uint16_t)flags,
@@ -147,6 +150,13 @@ static void close_forgotten(ast_lexer *l, int kind, uint32_t at, uint32_t n)
     if ((flags & BOTH) == ITEM && l->n_open && l->text[at - 1] == '\n') close_to(l, 0, true, at);
 }
 
+/* Does a line that starts with `kind` go on with the line before? */
+static bool goes_on(const ast_lexer *l, int kind)
+{
+    if (kind == TOK_FOR && l->n_open && l->start != TOK_KEEP) return false;
+    return ast_goes_on(kind);
+}
+
 static ast_token *emit(ast_lexer *l, int kind, uint32_t at, uint32_t n)
 {
     unsigned flags = 0;
@@ -154,7 +164,7 @@ static ast_token *emit(ast_lexer *l, int kind, uint32_t at, uint32_t n)
         flags = AST_TOK_FIRST | (l->blanks > 1 ? AST_TOK_BLANK_BEFORE : 0);
         if (l->lines) close_forgotten(l, kind, at, n);
         const ast_token *t = last_token(l);
-        if (t && !in_parens(l) && ast_ends_statement(t->kind) && !ast_goes_on(kind))
+        if (t && !in_parens(l) && ast_ends_statement(t->kind) && !goes_on(l, kind))
             supply(l, ';');
     }
     while (l->pending < l->comments.n) l->comments.p[l->pending++].before = l->out.n;

@@ -33,6 +33,7 @@ typedef struct ast_lexer {
     uint32_t lines, blanks;        /* line ends since the last token; since that or a comment */
     ast_bracket open[AST_MAX_BRACKETS];
     uint32_t n_open;
+    int start;                     /* kind of the token that the statement begins with */
     bool fault;                    /* the next token is marked FAULT */
     bool stopped;                  /* too large or too deep: the rest is ignored */
     bool ok;
@@ -53,7 +54,8 @@ enum { ITEM = 1, STMT = 2, BOTH = 3, GOES = 4, VALUE = 8 };    /* flags of keywo
 /* The flags of a keyword token, -1 for other tokens; its spelling (NULL for others). */
 int ast_keyword_flags(int token);
 const char *ast_keyword_text(int token);
-/* A statement may end behind this token; a line that starts with it goes on with the one before. */
+/* A statement may end behind this token; a line that starts with it goes on with the one before
+ * (`for` in a body only behind `keep`). */
 bool ast_ends_statement(int token);
 bool ast_goes_on(int token);
 
