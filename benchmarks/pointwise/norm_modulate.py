@@ -5,6 +5,7 @@
 Compiles norm_modulate.dfm, runs `dfm-rt bench` some times, and prints for each of its larger
 kernels the bytes that it must move, the rate at which it does, and that rate as a share of a copy's
 (the larger copies of the same run, read and written bytes counted alike): median, from least to most.
+Where PyTorch and safetensors are, value and gradients are compared with theirs first.
 """
 import argparse
 import json
@@ -13,9 +14,37 @@ import statistics
 import subprocess
 import tempfile
 
+try:
+    import torch
+    import same
+except ImportError:
+    torch = None
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 COPY_BYTES = 1 << 26            # copies from this size on count as out of cache
 LARGE = 20e6                    # bytes of a kernel that is shown
+
+
+def prove(rt, plan, folder, threads):
+    """The same in PyTorch; ends the process if it is not the same."""
+    B, S, D = 48, 256, 384
+    torch.manual_seed(0)
+    torch.set_num_threads(threads)
+    layers = torch.nn.ModuleDict({n: torch.nn.Linear(D, D) for n in ("before", "middle", "after")})
+    inputs = {n: torch.randn(B, D) for n in ("s1", "k1", "g1", "s2", "k2")}
+    inputs = {"x": torch.randn(B, S, D), **inputs}
+
+    def modulated(x, shift, scale):
+        x = torch.nn.functional.layer_norm(x, (D,), eps=1e-6)
+        return x * (1 + scale[:, None]) + shift[:, None]
+
+    def call(x, s1, k1, g1, s2, k2):
+        h = layers["before"](x)
+        h = h + g1[:, None] * layers["middle"](modulated(h, s1, k1))
+        return layers["after"](modulated(h, s2, k2))
+
+    start = same.write_start(folder, layers, inputs, {})
+    same.prove(rt, plan, start, folder, layers, call, inputs, {}, threads)
 
 
 def run(rt, plan, threads):
@@ -40,6 +69,10 @@ def main():
         plan = os.path.join(folder, "norm_modulate.plan")
         source = os.path.join(HERE, "norm_modulate.dfm")
         subprocess.run([args.dfmc, "-q", source, "--target", args.target, "-o", plan], check=True)
+        if torch:
+            prove(args.dfm_rt, plan, folder, args.threads)
+        else:
+            print("no PyTorch with safetensors here: the values are not compared")
         rounds = [run(args.dfm_rt, plan, args.threads) for _ in range(args.rounds)]
     print("copy: %.1f GB/s, median of %d rounds" %
           (statistics.median(next(iter(r.values()))[2] for r in rounds) / 1e9, len(rounds)))

@@ -2,8 +2,9 @@
 
     python3 novel_block.py DFMC DFM_RT [--threads 2] [--rounds 5]
 
-Alternates the two programs and prints the ratio of their times, least and median. Needs PyTorch;
-nothing in the test run does. B x T x N x D = 8 x 8 x 256 x 384, f32.
+Compares value and gradients of the two on the same weights and inputs, and ends if they differ;
+then alternates them and prints the ratio of their times, least and median. Needs PyTorch and
+safetensors; nothing in the test run does. B x T x N x D = 8 x 8 x 256 x 384, f32.
 """
 import argparse
 import os
@@ -16,8 +17,11 @@ import time
 import torch
 import torch.nn.functional as F
 
+import same
+
 B, T, N, D, R = 8, 8, 256, 384, 16
 HERE = os.path.dirname(os.path.abspath(__file__))
+NAMES = {"norm": "norm.weight"}
 
 
 class MotionMix(torch.nn.Module):
@@ -45,9 +49,9 @@ class MotionMix(torch.nn.Module):
         return x + gate * self.up(F.silu(down))
 
 
-def ours(rt, plan, threads):
+def ours(rt, plan, start, threads):
     env = dict(os.environ, OMP_NUM_THREADS=str(threads))
-    out = subprocess.run([rt, "bench", plan, "--program", "grad", "--count", "7"], env=env,
+    out = subprocess.run([rt, "bench", plan, "--program", "grad", "--count", "7", *start], env=env,
                          capture_output=True, text=True, check=True).stdout
     return float(re.search(r"run: [\d.]+ ms, ([\d.]+) ms of it in steps", out).group(1))
 
@@ -71,6 +75,7 @@ def main():
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     block = MotionMix()
+    same.shake(block)
     compiled = torch.compile(block)
     x, c = torch.randn(B, T, N, D), torch.randn(B, D)
 
@@ -78,11 +83,15 @@ def main():
         block.zero_grad(set_to_none=True)
         compiled(x, c).square().mean().backward()
 
-    step()
     with tempfile.TemporaryDirectory() as folder:
         plan = os.path.join(folder, "novel_block.plan")
-        subprocess.run([args.dfmc, "-q", os.path.join(HERE, "novel_block.dfm"), "-o", plan], check=True)
-        pairs = [(theirs(step), ours(args.dfm_rt, plan, args.threads)) for _ in range(args.rounds)]
+        source = os.path.join(HERE, "novel_block.dfm")
+        subprocess.run([args.dfmc, "-q", source, "-o", plan], check=True)
+        inputs = {"x": x, "c": c}
+        start = same.write_start(folder, block, inputs, NAMES)
+        same.prove(args.dfm_rt, plan, start, folder, block, compiled, inputs, NAMES, args.threads)
+        pairs = [(theirs(step), ours(args.dfm_rt, plan, start, args.threads))
+                 for _ in range(args.rounds)]
     ratios = sorted(t / o for t, o in pairs)
     print("torch.compile: least %.1f ms, median %.1f" %
           (min(t for t, _ in pairs), statistics.median(t for t, _ in pairs)))
