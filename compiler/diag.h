@@ -128,7 +128,8 @@ const char *diag_message_at(const diag_ctx *cx, uint32_t n);
 
 /* Print all reports. DIAG_TEXT shows source lines and ends with the line that names
  * `dfmc explain`; DIAG_SHORT is one line each, "path:line:col: error[E0304]: message"; DIAG_JSON
- * is one JSON object per line, DIAG_SARIF one log in SARIF 2.1.0 (diag_sarif.c). `colour` is for DIAG_TEXT (main passes isatty). */
+ * is one JSON object per line, DIAG_SARIF one log in SARIF 2.1.0 (diag_sarif.c). `colour` is for
+ * DIAG_TEXT (main passes isatty). */
 void diag_print(const diag_ctx *cx, FILE *out, diag_format format, bool colour);
 
 /* -- diag_print.c: the table of codes -------------------------------------------------------- */

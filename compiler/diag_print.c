@@ -383,8 +383,8 @@ static void json_place(const diag_ctx *cx, dfm_sb *sb, dfm_loc loc)
 
 static void print_json(const diag *d, dfm_sb *sb)
 {
-    dfm_sb_printf(sb, "{\"severity\": \"%s\", \"code\": \"%s\", \"message\": ", diag_severity_name(d),
-                  diag_code_name(d->code));
+    dfm_sb_printf(sb, "{\"severity\": \"%s\", \"code\": \"%s\", \"message\": ",
+                  diag_severity_name(d), diag_code_name(d->code));
     diag_put_json(sb, d->message);
     if (d->loc.i) {
         dfm_sb_puts(sb, ", ");

@@ -1,8 +1,8 @@
 /* diag_sarif.c - reports as one SARIF log (OASIS, Static Analysis Results Interchange Format 2.1.0,
  * sections 3.13 to 3.30), which editors and code hosts read.
  *
- * The codes that occur are the rules of the run. Notes and help lines stand in the message, below its
- * first line; labels are related locations. Columns count code points, and `endColumn` is one
+ * The codes that occur are the rules of the run. Notes and help lines stand in the message, below
+ * its first line; labels are related locations. Columns count code points, and `endColumn` is one
  * behind, as everywhere here. A path is a URI reference: relative as it was given, or file://.
  */
 #include <string.h>
@@ -23,7 +23,8 @@ static uint32_t rule_index(const diag_ctx *cx, rules *r, diag_code code)
 
 static void put_uri(dfm_sb *sb, const char *path)
 {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/";
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
+                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/";
     dfm_sb_puts(sb, path[0] == '/' ? "\"file://" : "\"");
     for (; *path; path++) {
         if (strchr(plain, *path)) dfm_sb_add(sb, path, 1);
@@ -95,9 +96,10 @@ void diag_put_sarif(const diag_ctx *cx, dfm_sb *sb)
         dfm_sb_puts(&results, i ? ",\n" : "\n");
         put_result(cx->diags.p[i], &all, &results);
     }
-    dfm_sb_printf(sb, "{\n  \"$schema\": \"%s\",\n  \"version\": \"2.1.0\",\n  \"runs\": [{\n", schema);
-    dfm_sb_printf(sb, "    \"tool\": {\"driver\": {\"name\": \"dfmc\", \"version\": \"%s\", \"rules\": [",
-                  DFM_VERSION);
+    dfm_sb_printf(sb, "{\n  \"$schema\": \"%s\",\n", schema);
+    dfm_sb_puts(sb, "  \"version\": \"2.1.0\",\n  \"runs\": [{\n");
+    dfm_sb_printf(sb, "    \"tool\": {\"driver\": {\"name\": \"dfmc\", \"version\": \"%s\", "
+                      "\"rules\": [", DFM_VERSION);
     put_rules(&all, sb);
     dfm_sb_puts(sb, "]}},\n    \"columnKind\": \"unicodeCodePoints\",\n    \"results\": [");
     dfm_sb_puts(sb, dfm_sb_cstr(&results));

@@ -35,7 +35,7 @@ static void phase(driver *d, const char *name, double *since)
     *since = t;
 }
 
-/* -- before G ------------------------------------------------------------------------------------ */
+/* -- before G ---------------------------------------------------------------------------------- */
 
 /* Stages that need no names and types. Returns -1 to go on. */
 static int syntax_stages(driver *d)
@@ -78,7 +78,8 @@ front_options driver_front_options(driver *d)
         .file = d->opt->input, .std_path = std_folder(d),
         .variant = d->opt->value[OPT_VARIANT], .train = d->opt->value[OPT_TRAIN],
         .sampler = d->opt->value[OPT_SAMPLER], .precision = d->opt->value[OPT_PRECISION],
-        .weights = d->opt->value[OPT_WEIGHTS], .layout = d->opt->value[OPT_LAYOUT], .sets = d->opt->sets.p, .n_sets = d->opt->sets.n,
+        .weights = d->opt->value[OPT_WEIGHTS], .layout = d->opt->value[OPT_LAYOUT],
+        .sets = d->opt->sets.p, .n_sets = d->opt->sets.n,
         .check_only = d->opt->cmd == CMD_CHECK || d->opt->cmd == CMD_PARAMS};
 }
 
@@ -90,7 +91,7 @@ ir_module *driver_front(driver *d)
     return front_compile(&cx, &o, &m) ? m : NULL;
 }
 
-/* -- passes on G --------------------------------------------------------------------------------- */
+/* -- passes on G ------------------------------------------------------------------------------- */
 
 static bool dump_asked(const driver *d, const char *when, const char *pass)
 {
@@ -274,7 +275,7 @@ bool driver_passes(driver *d, ir_module *m)
     return ok;
 }
 
-/* -- after G ------------------------------------------------------------------------------------- */
+/* -- after G ----------------------------------------------------------------------------------- */
 
 typedef struct target_choice {
     const cg_target *target;
@@ -392,8 +393,8 @@ static int lower_and_emit(driver *d, ir_module *m, const target_choice *target, 
     kir_module *k = NULL;
     lower_memory mem;
     const kir_limits *limits = limits_of(&t);
-    if (lower_kernelize(m, limits, d->arena,
-                        driver_flag(d, OPT_REMARKS) ? lower_remark : NULL, d, &k, &d->err) != DFM_OK)
+    if (lower_kernelize(m, limits, d->arena, driver_flag(d, OPT_REMARKS) ? lower_remark : NULL, d,
+                        &k, &d->err) != DFM_OK)
         return 4;
     phase(d, "kernelize", since);
     if (lower_memplan(k, &mem, &d->err) != DFM_OK) return 4;

@@ -25,7 +25,7 @@ int driver_test(driver *d);
 typedef DFM_VEC(const char *) driver_sets;
 bool driver_small_sizes(driver *d, driver_sets *out);
 
-/* -- driver_memory.c: what backward finds stored; `--memory` ------------------------------------ */
+/* -- driver_memory.c: what backward finds stored; `--memory` ----------------------------------- */
 typedef struct driver_remat {
     uint32_t before;                         /* the gradient's graph before the remat pass */
     uint32_t level;                          /* taken */

@@ -1,8 +1,8 @@
 /* driver_memory.c - `--memory`: the cheapest choice of what to compute again that fits the budget.
  *
- * The remat pass lists its choices by estimate: ever fewer bytes, ever more time. Which of them fits
- * is measured: each that is tried is lowered to K and planned, as far as memory. A search by halves
- * tries few; what one try costs depends on the bodies of the scans, not on how often they run.
+ * The remat pass lists its choices by estimate: ever fewer bytes, ever more time. Which of them
+ * fits is measured: each that is tried is lowered to K and planned, as far as memory. A search by
+ * halves tries few; what a try costs depends on the bodies of the scans, not on how often they run.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -75,7 +75,8 @@ bool driver_take_level(driver *d, ir_module *m, uint32_t level)
     pass_ctx cx = {.m = m, .err = &d->err, .scratch = dfm_arena_create("budget passes"),
                    .options = {.drop_stop_grad = true, .remat = &o, .remat_report = &r->now}};
     uint32_t graph = r->before;
-    bool ok = driver_run_pass(d, &cx, "remat", &graph) && driver_run_pass(d, &cx, "simplify", &graph);
+    bool ok = driver_run_pass(d, &cx, "remat", &graph) &&
+              driver_run_pass(d, &cx, "simplify", &graph);
     for (uint32_t i = 0; ok && i < m->programs.n; i++)
         if (has_gradient(&m->programs.p[i])) m->programs.p[i].graph = graph;
     r->level = level;
@@ -177,8 +178,8 @@ void driver_report_remat(driver *d)
     fprintf(d->log, "backward finds %s stored per iteration, of %.0f\n",
             dfm_human_bytes((uint64_t)(now->bytes / r->now.trips), a), r->now.trips);
     if (r->level)
-        fprintf(d->log, "to fit the budget (choice %u of %u): %s less per iteration; %.3g FLOP computed "
-                        "again, %.1f%% of a step's\n",
+        fprintf(d->log, "to fit the budget (choice %u of %u): %s less per iteration; %.3g FLOP "
+                        "computed again, %.1f%% of a step's\n",
                 r->level, r->now.levels.n - 1,
                 dfm_human_bytes((uint64_t)((first->bytes - now->bytes) / r->now.trips), b),
                 now->flops - first->flops, 100 * (now->flops - first->flops) / r->flops);

@@ -79,7 +79,8 @@ static void wrong_vjp(suite *s, const char *op, dfm_loc loc, const differences_r
     if (ratio < -0.999 && ratio > -1.001) diag_help(e, "the sign is wrong");
     else if (r->gradient == 0) diag_help(e, "a term is missing: here the vjp gives nothing");
     else if (ratio > 0.1 && ratio < 10)
-        diag_help(e, "the vjp gives %.4g times what it should: a factor, a term or an index", ratio);
+        diag_help(e, "the vjp gives %.4g times what it should: a factor, a term or an index",
+                  ratio);
     else diag_help(e, "look for a term or an index in what is assigned to `d%s`", r->target);
     diag_help(e, "or leave the `vjp` out: the gradient is derived from the op itself");
 }
@@ -139,7 +140,8 @@ static void test_units(suite *s, ir_module *m)
         const ir_op *call = call_in(g);
         dfm_loc loc = g->ops.n > 1 ? g->ops.p[1].loc : (dfm_loc){0};
         /* an op with a vjp is one call, and nothing else computes */
-        const char *body = call ? dfm_name_str(m->names, m->graphs.p[call->at->call.body]->name) : "";
+        const ir_graph *inner = call ? m->graphs.p[call->at->call.body] : NULL;
+        const char *body = inner ? dfm_name_str(m->names, inner->name) : "";
         size_t len = strlen(p->name);
         bool by_hand = call && !strncmp(body, p->name, len) && !strcmp(body + len, ".body");
         differences_options o = {.seed = SEED, .tolerance = TOLERANCE, .seconds = OP_SECONDS,

@@ -51,7 +51,7 @@ static plan_str place(emitter *em, dfm_loc loc)
     return text(em, at);
 }
 
-/* -- regions, states, parameters ------------------------------------------------------------------ */
+/* -- regions, states, parameters --------------------------------------------------------------- */
 
 static bool is_on_demand(const ir_module *m, const ir_state *st)
 {
@@ -152,7 +152,7 @@ static void emit_param(emitter *em, const ir_param *p)
     }
 }
 
-/* -- operands -------------------------------------------------------------------------------------- */
+/* -- operands ---------------------------------------------------------------------------------- */
 
 static void emit_operand(void *user, kir_arg *arg)
 {
@@ -179,7 +179,7 @@ static void emit_operand(void *user, kir_arg *arg)
     dfm_push(em->a, &em->operands, op);
 }
 
-/* -- steps ------------------------------------------------------------------------------------------ */
+/* -- steps ------------------------------------------------------------------------------------- */
 
 static void emit_gemm(emitter *em, const kir_node *n, plan_step *st)
 {
@@ -251,7 +251,7 @@ static void emit_nodes(emitter *em, const kir_nodes *nodes)
     for (uint32_t i = 0; i < nodes->n; i++) emit_node(em, nodes->p[i]);
 }
 
-/* -- programs ------------------------------------------------------------------------------------------ */
+/* -- programs ---------------------------------------------------------------------------------- */
 
 static const ir_data_field *data_field(const emitter *em, dfm_name name)
 {
@@ -319,7 +319,8 @@ static void emit_io(emitter *em, const kir_io *io, bool output)
     plan_io p = {.name = text(em, name_of(em, io->name)), .dtype = io->arg.dtype, .rank = t->rank,
                  .offset = b->offset + (uint64_t)io->arg.offset * dfm_dtype_bytes(io->arg.dtype),
                  .bytes = ir_elems(em->ir, io->type) * dfm_dtype_bytes(io->arg.dtype)};
-    p.flags = output ? PLAN_IO_OUTPUT : df ? PLAN_IO_DATA : b->is_draw ? PLAN_IO_DRAW : PLAN_IO_FORMAL;
+    p.flags = output ? PLAN_IO_OUTPUT
+              : df ? PLAN_IO_DATA : b->is_draw ? PLAN_IO_DRAW : PLAN_IO_FORMAL;
     for (uint32_t d = 0; d < t->rank; d++) {
         p.shape[d] = ir_extent(em->ir, t->dims[d]);
         p.dims[d] = text(em, ir_dim_str(em->ir, t->dims[d]));
@@ -377,7 +378,7 @@ static void *pack_consts(emitter *em, uint64_t bytes)
     return p;
 }
 
-/* -- META ------------------------------------------------------------------------------------------------ */
+/* -- META -------------------------------------------------------------------------------------- */
 
 static void json_member(dfm_sb *sb, const char *key, const char *value)
 {

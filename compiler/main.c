@@ -59,7 +59,8 @@ static int run(driver *d, options *o)
         if (!machine) fprintf(stderr, "error: %s\n", d->err.text);
         if (code == 4 && d->err.code == DFM_USAGE) code = EXIT_BAD_USAGE;
         if (code == 4 && d->err.code != DFM_INTERNAL) code = EXIT_ENVIRONMENT;
-        if (code == 4) fprintf(stderr, "This is a bug in dfmc. Please report it with the program.\n");
+        if (code == 4)
+            fprintf(stderr, "This is a bug in dfmc. Please report it with the program.\n");
     }
     if (fflush(stdout) != 0 || ferror(stdout)) {
         fprintf(stderr, "error: cannot write the output\n");

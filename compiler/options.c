@@ -77,7 +77,8 @@ static dfm_status take_flag(dfm_arena *a, int argc, char **argv, int *i, options
     if (o == OPT_COUNT) return unknown_flag(word, err);
     const char *value = eq ? eq + 1 : "";
     if (table[o].arg && !eq) {
-        if (*i + 1 >= argc) return dfm_fail(err, DFM_USAGE, "%s needs a value: %s", word, table[o].arg);
+        if (*i + 1 >= argc)
+            return dfm_fail(err, DFM_USAGE, "%s needs a value: %s", word, table[o].arg);
         value = argv[++*i];
     }
     if (!table[o].arg && eq) return dfm_fail(err, DFM_USAGE, "%s takes no value", word);

@@ -14,7 +14,8 @@ typedef enum option_id {
 } option_id;
 
 typedef enum command {
-    CMD_COMPILE, CMD_CHECK, CMD_TEST, CMD_FMT, CMD_PARAMS, CMD_EXPLAIN, CMD_HELP, CMD_VERSION, CMD_COUNT
+    CMD_COMPILE, CMD_CHECK, CMD_TEST, CMD_FMT, CMD_PARAMS, CMD_EXPLAIN, CMD_HELP, CMD_VERSION,
+    CMD_COUNT
 } command;
 
 typedef struct options {

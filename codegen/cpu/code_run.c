@@ -172,7 +172,8 @@ dfm_status code_execute(code_run *r, const kir_program *p, void *const *base, co
     double scalars[64] = {0};
     for (uint32_t i = 0; i < DFM_LEN(scalars); i++) {
         dfm_name n = cg_scalar_at(r->m, i);
-        if (n.i && env->scalar) scalars[i] = env->scalar(env->user, dfm_name_str(r->m->ir->names, n));
+        if (n.i && env->scalar)
+            scalars[i] = env->scalar(env->user, dfm_name_str(r->m->ir->names, n));
     }
     walk w = {.r = r, .p = p, .base = base, .env = env, .err = err,
               .ctx = {.seed = env->seed, .step = env->step, .first_sample = env->first_sample,

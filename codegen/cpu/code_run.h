@@ -4,8 +4,8 @@
 
 #include "codegen/codegen.h"
 
-/* A loaded object. Its memory file stays open as long as it is loaded: the loader knows an object by
- * its path, and "/proc/self/fd/N" with an N used again would give the object loaded first. */
+/* A loaded object. Its memory file stays open as long as it is loaded: the loader knows an object
+ * by its path, and "/proc/self/fd/N" with an N used again would give the object loaded first. */
 typedef struct code_file {
     void *handle;                            /* of dlopen; NULL: nothing is loaded */
     int fd;

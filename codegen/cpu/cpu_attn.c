@@ -1,8 +1,8 @@
 /* cpu_attn.c - attention as a C function: the templates, and the sizes they are compiled with.
  *
  * Sizes follow from the shapes alone, not from the processor or its threads: they fix the order of
- * sums. A tile of scores and what it is made of should lie in the second cache level; a thread's work
- * area stands on its stack, or in scratch where heads are so large that it would not fit.
+ * sums. A tile of scores and what it is made of should lie in the second cache level; a thread's
+ * work area stands on its stack, or in scratch where heads are so large that it would not fit.
  */
 #include "codegen/cpu/cpu.h"
 
@@ -11,7 +11,7 @@
 enum {
     STACK_BYTES = 240 * 1024,                /* a work area on the stack */
     MIN_JOBS = 16,                           /* forward: tiles shrink until there are as many */
-    BACK_JOBS = 12,                          /* backward: keys of an entry are shared out until then */
+    BACK_JOBS = 12,                       /* backward: keys of an entry are shared out until then */
     MAX_GROUPS = 8,
     MAX_SLOTS = 64,                          /* threads, where work areas are in scratch */
 };
@@ -79,7 +79,8 @@ static sizes sizes_of(const kir_attn *n)
                      n->feature % 16 == 0;
         s.sums = (uint64_t)up(batch * s.groups * n->seq, 16) * sizeof(float);
         if (!s.in_place)
-            s.sums += (uint64_t)(batch * s.groups * up(n->seq, 8) * up(n->feature, 16)) * sizeof(float);
+            s.sums += sizeof(float) *
+                      (uint64_t)(batch * s.groups * up(n->seq, 8) * up(n->feature, 16));
     } else
         while (s.qb > 32 && batch * ((n->seq + s.qb - 1) / s.qb) < MIN_JOBS)
             s.qb = up(s.qb / 2, 32);
@@ -96,7 +97,7 @@ uint64_t cpu_attn_scratch(const kir_attn *n, const kir_module *m)
     return s.sums + (s.slots ? s.slots * s.work + 64 : 0);   /* 64: they are aligned */
 }
 
-/* -- the definitions before the template ---------------------------------------------------------- */
+/* -- the definitions before the template ------------------------------------------------------- */
 
 static void define(dfm_sb *out, const char *name, int64_t value)
 {
@@ -106,14 +107,15 @@ static void define(dfm_sb *out, const char *name, int64_t value)
 static void define_type(dfm_sb *out, const char *t, dfm_dtype d)
 {
     bool half = d == DFM_BF16;
-    dfm_sb_printf(out, "#define T%s %s\n#define L%s(e) %s(e)\n#define S%s(e) %s(e)\n", t, cpu_ctype(d),
-                  t, half ? "from_bf16" : "", t, half ? "to_bf16" : "");
+    dfm_sb_printf(out, "#define T%s %s\n#define L%s(e) %s(e)\n#define S%s(e) %s(e)\n", t,
+                  cpu_ctype(d), t, half ? "from_bf16" : "", t, half ? "to_bf16" : "");
 }
 
 static void define_strides(dfm_sb *out, const char *t, const int64_t s[5])
 {
-    dfm_sb_printf(out, "#define %s_S(b) batch_offset(b, %" PRId64 ", %" PRId64 ", %" PRId64 ", %" PRId64
-                  ")\n#define %s_T %" PRId64 "\n", t, s[0], s[1], s[2], s[3], t, s[4]);
+    dfm_sb_printf(out, "#define %s_S(b) batch_offset(b, %" PRId64 ", %" PRId64 ", %" PRId64
+                  ", %" PRId64 ")\n", t, s[0], s[1], s[2], s[3]);
+    dfm_sb_printf(out, "#define %s_T %" PRId64 "\n", t, s[4]);
 }
 
 static void define_operands(dfm_sb *out, const kir_attn *n)
@@ -132,7 +134,7 @@ static void define_operands(dfm_sb *out, const kir_attn *n)
     define(out, "MASK_J", n->smask[5]);
 }
 
-/* An attention node is a translation unit of its own (cpu_target.c): nothing is undefined after it. */
+/* An attention node is a translation unit of its own (cpu_target.c): nothing is undefined then. */
 void cpu_emit_attn(dfm_sb *out, const kir_module *m, const kir_attn *n, const char *symbol)
 {
     (void)m;

@@ -65,7 +65,7 @@ const char *const *cpu_arch_features(const char *name, uint32_t *out_n)
     return NULL;
 }
 
-/* -- running the compiler ------------------------------------------------------------------------ */
+/* -- running the compiler ---------------------------------------------------------------------- */
 
 typedef struct work {
     dfm_arena *a;
@@ -136,8 +136,8 @@ static void set_flags(work *w, const char *arch)
 {
     static const char *const common[] = {
         "-std=gnu17", "-fPIC", "-fopenmp", "-fno-math-errno", "-fno-trapping-math",
-        "-ffp-contract=off", "-fwrapv", "-fno-strict-aliasing", "-fno-ident", "-fno-stack-protector",
-        "-frandom-seed=dfm", "-fvisibility=default", "-w"};
+        "-ffp-contract=off", "-fwrapv", "-fno-strict-aliasing", "-fno-ident",
+        "-fno-stack-protector", "-frandom-seed=dfm", "-fvisibility=default", "-w"};
     for (size_t i = 0; i < DFM_LEN(common); i++) w->flags[w->n_flags++] = common[i];
     w->flags[w->n_flags++] = w->opt->quick ? "-O0" : "-O3";
     w->flags[w->n_flags++] = dfm_fmt(w->a, "-march=%s", arch);
@@ -170,7 +170,7 @@ static const char *cache_path(work *w, const char *text)
     return dfm_fmt(w->a, "%s/%s.o", w->opt->cache_dir, hex);
 }
 
-/* -- the cache: objects, each followed by its name's hash and by one of its bytes ---------------- */
+/* -- the cache: objects, each followed by its name's hash and by one of its bytes -------------- */
 
 typedef struct trailer { dfm_hash128 name, bytes; } trailer;
 

@@ -52,8 +52,9 @@ void cpu_emit_scatter(dfm_sb *out, const kir_module *m, const kir_scatter *n, co
     for (int i = 0; i < to->rank; i++)
         if (!n_lanes || to->dims[i].i != lanes[n_lanes - 1].i)
             loop_open(out, ir_extent(ir, to->dims[i]), to->dims[i].i);
-    if (n_lanes) dfm_sb_printf(out, "for (int64_t d%u = part; d%u < end; d%u++) ", lanes[n_lanes - 1].i,
-                               lanes[n_lanes - 1].i, lanes[n_lanes - 1].i);
+    if (n_lanes)
+        dfm_sb_printf(out, "for (int64_t d%u = part; d%u < end; d%u++) ", lanes[n_lanes - 1].i,
+                      lanes[n_lanes - 1].i, lanes[n_lanes - 1].i);
     dfm_sb_puts(out, "to[");
     address(out, to, ir);
     dfm_sb_puts(out, "] = 0;\n    ");
@@ -62,8 +63,9 @@ void cpu_emit_scatter(dfm_sb *out, const kir_module *m, const kir_scatter *n, co
     address(out, ix, ir);
     dfm_sb_printf(out, "], 0, %" PRId64 ");\n    ", rows - 1);
     for (uint32_t i = 0; i + 1 < n_lanes; i++) loop_open(out, ir_extent(ir, lanes[i]), lanes[i].i);
-    if (n_lanes) dfm_sb_printf(out, "for (int64_t d%u = part; d%u < end; d%u++) ", lanes[n_lanes - 1].i,
-                               lanes[n_lanes - 1].i, lanes[n_lanes - 1].i);
+    if (n_lanes)
+        dfm_sb_printf(out, "for (int64_t d%u = part; d%u < end; d%u++) ", lanes[n_lanes - 1].i,
+                      lanes[n_lanes - 1].i, lanes[n_lanes - 1].i);
     bool half = up->dtype == DFM_BF16;
     dfm_sb_printf(out, "to[at * %" PRId64, stride_of(to, n->dim));
     for (int i = 0; i < to->rank; i++)

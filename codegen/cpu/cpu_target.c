@@ -149,7 +149,8 @@ typedef struct bf16_search { const build *b; bool found; } bf16_search;
 static void look_for_bf16(void *user, kir_node *n)
 {
     bf16_search *s = user;
-    if (n->kind == KIR_NODE_GEMM && n->gemm.a.dtype == DFM_BF16 && !own_product(s->b, n)) s->found = true;
+    if (n->kind == KIR_NODE_GEMM && n->gemm.a.dtype == DFM_BF16 && !own_product(s->b, n))
+        s->found = true;
 }
 
 /* What the level needs, and what oneDNN's bf16 products need if the plan has any. */
@@ -205,7 +206,7 @@ static cpu_gemm_shape gemm_shape(const kir_gemm *g)
     return s;
 }
 
-/* -- limits: one set for each level ---------------------------------------------------------------- */
+/* -- limits: one set for each level ------------------------------------------------------------ */
 
 static uint64_t scratch_at(const kir_gemm *g, const cpu_product_level *l)
 {
@@ -213,7 +214,7 @@ static uint64_t scratch_at(const kir_gemm *g, const cpu_product_level *l)
     return cpu_product_own(g, l, NULL) ? cpu_product_scratch(g, l) : cpu_gemm_scratch(&s);
 }
 
-/* A level without bf16 instructions: oneDNN gets f32 only, and what is not generated is converted. */
+/* A level without bf16 instructions: oneDNN gets f32 only; what is not generated is converted. */
 static bool takes_at(const kir_gemm *g, const cpu_product_level *l)
 {
     cpu_gemm_shape s = gemm_shape(g);
@@ -259,7 +260,8 @@ static const kir_limits *limits_for(const char *arch)
 
 const cg_target cg_cpu_target = {
     .name = "cpu",
-    .meaning = "C compiled by the host's compiler, OpenMP; oneDNN for the products that it does better",
+    .meaning = "C compiled by the host's compiler, OpenMP; oneDNN for the products that it does "
+               "better",
     .limits = LIMITS(native),
     .limits_for = limits_for,
     .build = cpu_build,

@@ -171,7 +171,8 @@ static void store_text(emitter *em, uint32_t i, bool lanes, const kir_section *h
 static void draw_text(emitter *em, const kir_inst *in, const kir_section *here)
 {
     const ir_random *r = in->random;
-    const char *what = r->dist == IR_NORMAL ? "normal" : r->dist == IR_UNIFORM ? "uniform" : "randint";
+    const char *what = r->dist == IR_NORMAL ? "normal"
+                       : r->dist == IR_UNIFORM ? "uniform" : "randint";
     OUT("dfm_draw_%s(x->seed, %" PRIu64 "u, (uint32_t)x->step, ", what, r->stream);
     if (in->ref[1].i) {
         OUT("(uint32_t)(x->first_sample + ");

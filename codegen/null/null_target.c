@@ -16,7 +16,8 @@ static void count_arg(void *user, kir_arg *arg)
 static void visit(void *user, kir_node *n)
 {
     build *b = user;
-    bool code = n->kind == KIR_NODE_KERNEL || n->kind == KIR_NODE_ATTN || n->kind == KIR_NODE_SCATTER;
+    bool code = n->kind == KIR_NODE_KERNEL || n->kind == KIR_NODE_ATTN ||
+                n->kind == KIR_NODE_SCATTER;
     uint32_t u = code ? b->out->units.n : UINT32_MAX, n_args = 0;
     if (code) {
         kir_each_arg(n, count_arg, &n_args);
@@ -36,13 +37,17 @@ static dfm_status null_build(const kir_module *m, const cg_options *opt, dfm_are
 }
 
 static uint64_t no_scratch(const kir_gemm *g) { return (void)g, 0; }
-static uint64_t no_attn_scratch(const kir_attn *n, const kir_module *m) { return (void)n, (void)m, 0; }
+static uint64_t no_attn_scratch(const kir_attn *n, const kir_module *m)
+{
+    return (void)n, (void)m, 0;
+}
 static bool takes_all(const kir_gemm *g) { return (void)g, true; }
 
 const cg_target cg_null_target = {
     .name = "null",
     .meaning = "compiles nothing; counts",
     .limits = {.target = "null", .row_bytes = 16 * 1024, .max_streams = 24, .lane_target = 1024,
-               .gemm_scratch = no_scratch, .attn_scratch = no_attn_scratch, .gemm_takes = takes_all},
+               .gemm_scratch = no_scratch, .attn_scratch = no_attn_scratch,
+               .gemm_takes = takes_all},
     .build = null_build,
 };

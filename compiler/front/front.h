@@ -32,7 +32,7 @@ typedef struct front_options {
     const char *const *sets;       /* "dim.B=8", "const.EPS=1e-5" */
     uint32_t n_sets;
     bool check_only;               /* unbound dynamic dims get a witness; layouts are checked */
-    bool witnesses;                /* the first of these alone; ragged dims get runs of one length */
+    bool witnesses;               /* the first of these alone; ragged dims get runs of one length */
     bool units;                    /* programs: each op and block of the user's files that something
                                       calls, as it is called first, under its own name */
 } front_options;

@@ -433,7 +433,7 @@ dfm_dtype sema_precision_data(sema *s, dfm_dtype declared);      /* sema_precisi
 void sema_precision_end(sema *s);
 bool sema_check_layouts(sema *s);                                /* sema_layout.c: all sections */
 
-/* -- what the chosen layout's `recompute` lines say about values: sema_keep.c ------------------- */
+/* -- what the chosen layout's `recompute` lines say about values: sema_keep.c ------------------ */
 typedef struct sema_keep_state { ir_keep keep; const ast_node *saving; } sema_keep_state;
 /* A block, model or repeat of this name begins; what leave takes back. */
 sema_keep_state sema_keep_enter(sema *s, const char *name);
@@ -524,7 +524,7 @@ void sema_check_names(sema *s);                          /* sema_names.c */
 bool sema_is_section_word(const char *word); /* train, sampler, ...: settable in variants */
 
 /* sema_unit.c: functions by themselves, for tests. Note a call: the first one of a function of the
- * user's files counts. Build: these functions become the programs of the module, and the only ones. */
+ * user's files counts. Build: these functions become the only programs of the module. */
 void sema_unit_note(sema *s, sema_fn fn, const sema_arg *args, uint32_t n, const sema_call *call);
 void sema_units_build(sema *s);
 

@@ -33,7 +33,8 @@ static const struct { const char *words, *help; } table[] = {
     {" cross_entropy nll_loss log_softmax ",
      "write it in an `op`: log of the sum of exponentials less the label's logit"},
     {" Linear Conv2d conv2d Embedding ",
-     "layers are calls with a name for their parameters: `linear(x, D -> F) as fc`, `embed`, `conv`"},
+     "layers are calls with a name for their parameters: `linear(x, D -> F) as fc`, `embed`, "
+     "`conv`"},
     {" interpolate upsample ", "`y[b, i, j] = x[b, i // 2, j // 2]` in an `op` repeats pixels"},
     {" range enumerate ", "`repeat name[i: L] with x { ... }` runs a body L times"},
     {" zeros ones full zeros_like ones_like ", "numbers take any shape: `0 * x`, `x + 1`"},

@@ -1,8 +1,8 @@
 /* sema_keep.c - the chosen layout's `recompute` lines, put on the values they speak of.
  *
  * `recompute b saving f, "part"` marks what block, model or repeat `b` computes as to be computed
- * again in the backward pass, except results of calls of `f` and of calls whose path ends in `part`:
- * those are marked as saved. The marks are ir_op.keep; pass/remat.c acts on them.
+ * again in the backward pass, except results of calls of `f` and of calls whose path ends in
+ * `part`: those are marked as saved. The marks are ir_op.keep; pass/remat.c acts on them.
  */
 #include <string.h>
 

@@ -154,7 +154,8 @@ static bool read_init(sema *s, const ast_node *spec, ir_param *p)
     }
     diag *d = sema_error(s, E0414, name->loc, "`%s` is not a way to start a parameter", name->text);
     dfm_sb all = dfm_sb_make(s->arena);
-    for (size_t i = 0; i < DFM_LEN(inits); i++) dfm_sb_printf(&all, "%s`%s`", i ? ", " : "", names[i]);
+    for (size_t i = 0; i < DFM_LEN(inits); i++)
+        dfm_sb_printf(&all, "%s`%s`", i ? ", " : "", names[i]);
     if (dfm_nearest(name->text, names, DFM_LEN(inits)))
         sema_suggest(s, d, name->text, names, DFM_LEN(inits));
     else diag_help(d, "ways are %s", dfm_sb_cstr(&all));

@@ -122,8 +122,8 @@ static bool counts_samples(sema *s, const ast_node *type, const char *what, cons
                                    what, name);
     const char *batch = s->m->batch.i ? ir_dim_str(s->m, s->m->batch) : "B";
     if (!strcmp(what, "input"))
-        diag_help(e, "samples are counted by `%s`: `%s: f32[%s, ...]`; what is the same for all is a "
-                     "constant: `%s: const = ...`", batch, name, batch, name);
+        diag_help(e, "samples are counted by `%s`: `%s: f32[%s, ...]`; what is the same for all is "
+                     "a constant: `%s: const = ...`", batch, name, batch, name);
     else
         diag_help(e, "samples are counted by `%s`, which stands first: `-> f32[%s, ...]`", batch,
                   batch);

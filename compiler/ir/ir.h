@@ -441,7 +441,7 @@ const ir_const *ir_const_of(const ir_graph *g, ir_val v);
 ir_type ir_type_at(const ir_graph *g, ir_val v);
 
 /* -- ir_text.c: what is printed can be read back ---------------------------------------------- */
-/* With m->place_of, each op's line ends with its place, "; dit.dfm:41:9", which is read back too. */
+/* With m->place_of, each op's line ends with its place, "; dit.dfm:41:9"; it is read back too. */
 void ir_print(dfm_sb *out, const ir_module *m);
 void ir_print_graph(dfm_sb *out, const ir_module *m, const ir_graph *g);
 void ir_print_op(dfm_sb *out, const ir_module *m, const ir_graph *g, ir_val v);

@@ -233,7 +233,7 @@ typedef struct kir_limits {
     uint64_t (*gemm_scratch)(const kir_gemm *g);
     uint64_t (*attn_scratch)(const kir_attn *a, const kir_module *m);
     bool (*gemm_takes)(const kir_gemm *g);   /* false: operands must be copied to f32, dense */
-    const char *(*gemm_how)(const kir_gemm *g);          /* how it is computed, for remarks; or NULL */
+    const char *(*gemm_how)(const kir_gemm *g);       /* how it is computed, for remarks; or NULL */
 } kir_limits;
 
 /* -- kir_build.c ------------------------------------------------------------------------------- */
@@ -283,9 +283,9 @@ typedef void kir_remark_fn(void *user, dfm_loc loc, const char *text);
 dfm_status lower_kernelize(ir_module *ir, const kir_limits *limits, dfm_arena *a,
                            kir_remark_fn *remark, void *user, kir_module **out, dfm_err *err);
 /* memplan.c: lets buffers of one program share memory where no copy is needed (share.c rewrites
- * operands for it), then sets offset of every TEMP, INPUT and OUTPUT buffer (64-byte aligned, no two
- * live ones overlap) and arena_bytes and bound_bytes of every program. Buffers of different programs
- * may overlap. */
+ * operands for it), then sets offset of every TEMP, INPUT and OUTPUT buffer (64-byte aligned, no
+ * two live ones overlap) and arena_bytes and bound_bytes of every program. Buffers of different
+ * programs may overlap. */
 typedef struct lower_holder { dfm_name name; uint64_t bytes; bool stack; } lower_holder;
 typedef struct lower_memory {
     uint64_t arena_bytes;                    /* maximum over the programs */

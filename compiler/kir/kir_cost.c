@@ -28,7 +28,8 @@ static double kernel_flops(const kir_module *m, const kir_kernel *k)
     for (uint32_t s = 0; s < k->sections.n; s++) {
         const kir_section *sec = &k->sections.p[s];
         double *to = sec->kind == KIR_ROW ? &row : sec->kind == KIR_FLUSH ? &flush : &lane;
-        for (uint32_t i = sec->first; i < sec->first + sec->n; i++) *to += inst_flops(&k->insts.p[i]);
+        for (uint32_t i = sec->first; i < sec->first + sec->n; i++)
+            *to += inst_flops(&k->insts.p[i]);
     }
     double lanes = (double)kir_lanes(m->ir, k);
     return (double)kir_rows(m->ir, k) * (row + lane * lanes) +

@@ -1,8 +1,8 @@
 /* kernelize_bias.c - a product whose only user adds a vector over its columns takes it as bias.
  *
  * Runs before fusion, on additions whose result is stored: then the product writes that result, and
- * whoever else uses it reads it. Where the sum is not stored the bias costs nothing inside the kernel
- * that uses it, and the product stays as it is.
+ * whoever else uses it reads it. Where the sum is not stored the bias costs nothing inside the
+ * kernel that uses it, and the product stays as it is.
  */
 #include "compiler/lower/kernelize.h"
 

@@ -96,7 +96,8 @@ dfm_status lives_of(kir_module *m, uint32_t program, dfm_arena *a, lives *out, d
         if (!life_is_planned(info)) continue;
         if (info->program == program) life_refresh(out, l);
         else if (l->uses.n)
-            return dfm_fail(err, DFM_INTERNAL, "program '%s' uses a buffer of another one", p->name);
+            return dfm_fail(err, DFM_INTERNAL, "program '%s' uses a buffer of another one",
+                            p->name);
     }
     return DFM_OK;
 }

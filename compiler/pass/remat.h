@@ -8,13 +8,13 @@
  *   the model    else whatever takes less time by the cost model below
  *   the budget   level k > 0 of a list of choices that need ever fewer bytes and ever more time
  *
- * Cost model, per iteration. Keeping a value costs its bytes twice (store, load). Computing it again
- * costs its operations, and for what is no part of another kernel (products, attention, reductions)
- * the bytes it moves; then what it is computed from must be there, kept or computed again likewise.
- * Pointwise chains run inside the kernels that use them: they are never kept if that takes more
- * bytes. remat_rates says how fast a machine is; only ratios matter. The usual ones are those of two
- * AVX-512 cores, where a training step of DiT-S/2 runs its products at 220 GFLOP/s, attention at 110,
- * element-wise kernels and reductions at 25, and moves 29 GB/s.
+ * Cost model, per iteration. Keeping a value costs its bytes twice (store, load). Computing it
+ * again costs its operations, and for what is no part of another kernel (products, attention,
+ * reductions) the bytes it moves; then what it is computed from must be there, kept or computed
+ * again likewise. Pointwise chains run inside the kernels that use them: they are never kept if
+ * that takes more bytes. remat_rates says how fast a machine is; only ratios matter. The usual ones
+ * are those of two AVX-512 cores, where a training step of DiT-S/2 runs its products at 220
+ * GFLOP/s, attention at 110, element-wise kernels and reductions at 25, and moves 29 GB/s.
  *
  * The work depends on the bodies, not on the number of iterations: that is a factor.
  */

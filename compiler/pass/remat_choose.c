@@ -9,7 +9,7 @@ const remat_rates remat_usual = {.product = 220.0 / 29, .attend = 110.0 / 29, .v
 enum {
     MAX_UNITS = 12,
     MAX_SWEEPS = 8,
-    IN_KERNEL = 16,                          /* operations hidden behind a kernel's memory traffic */
+    IN_KERNEL = 16,                         /* operations hidden behind a kernel's memory traffic */
 };
 
 static bool is_anchor(const ir_op *op)
@@ -132,7 +132,7 @@ static void improve(remat_pair *p)
         }
         if (!changed) break;
     }
-    remat_follow(p);                         /* what stands behind a kept value is not kept in turn */
+    remat_follow(p);                       /* what stands behind a kept value is not kept in turn */
     for (uint32_t v = 1; v < p->x->ops.n; v++)
         if (!p->fixed[v]) p->keep[v] = p->kept[v];
 }

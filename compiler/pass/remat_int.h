@@ -38,7 +38,7 @@ remat_pair *remat_pair_of(remat_state *s, ir_val fwd, ir_val bwd);
 typedef struct remat_arg { ir_val old; uint32_t stack; } remat_arg;
 typedef struct remat_bodies {
     ir_scan f, b;                            /* F's operands stay */
-    uint32_t *result_of;                     /* per result of fg: which of the new F, or UINT32_MAX */
+    uint32_t *result_of;                   /* per result of fg: which of the new F, or UINT32_MAX */
     DFM_VEC(remat_arg) b_args;               /* stack: a result of the new F, if old is {0} */
 } remat_bodies;
 /* New bodies by the choice made. */

@@ -76,8 +76,10 @@ static bool stops_inside(const ir_module *m, const ir_graph *g)
 {
     for (uint32_t i = 1; i < g->ops.n; i++) {
         const ir_op *op = &g->ops.p[i];
-        if (op->kind == IR_SCAN && contains(m, m->graphs.p[op->at->scan.body], is_stop, 1)) return true;
-        if (op->kind == IR_CALL && contains(m, m->graphs.p[op->at->call.body], is_stop, 1)) return true;
+        if (op->kind == IR_SCAN && contains(m, m->graphs.p[op->at->scan.body], is_stop, 1))
+            return true;
+        if (op->kind == IR_CALL && contains(m, m->graphs.p[op->at->call.body], is_stop, 1))
+            return true;
     }
     return false;
 }
@@ -239,12 +241,11 @@ static void fill(work *w, uint32_t attempt)
         const ir_param *q = &w->m->params.p[p];
         uint64_t n = ir_elems(w->m, q->type);
         double base = q->init == IR_INIT_ONES ? 1 : q->init == IR_INIT_CONSTANT ? q->init_a : 0;
-        for (uint64_t i = 0; i < n; i++)
-            w->params[p][i] = q->init == IR_INIT_TABLE
-                                  ? q->table[i]
-                                  : base + (base != 0 ? 0.2 : 0.3) *
-                                               (double)dfm_draw_normal(w->o->seed + attempt, 300 + p, 0,
-                                                                       0, 0, (uint32_t)i);
+        for (uint64_t i = 0; i < n; i++) {
+            double x = (double)dfm_draw_normal(w->o->seed + attempt, 300 + p, 0, 0, 0, (uint32_t)i);
+            w->params[p][i] = q->init == IR_INIT_TABLE ? q->table[i]
+                                                       : base + (base != 0 ? 0.2 : 0.3) * x;
+        }
     }
     for (uint32_t k = 0; k < w->n_inputs; k++) {
         dfm_dtype d = ir_type_of(w->m, w->input_type[k])->dtype;
@@ -315,7 +316,8 @@ static place_verdict compare(work *w, const target *t, uint64_t at, const double
         return PLACE_FINE;
     }
     /* smooth: the two differences agree to h^2, and the bend halves with the step */
-    double bend = fabs(up - 2 * w->base + down) / h, bend2 = 2 * fabs(up2 - 2 * w->base + down2) / h;
+    double bend = fabs(up - 2 * w->base + down) / h,
+           bend2 = 2 * fabs(up2 - 2 * w->base + down2) / h;
     double gap = fabs(far - close);
     bool apart = gap > 0.1 * w->o->tolerance * size && gap > 1e-3 * fabs(d - gradient);
     bool kink = bend2 > 0.8 * bend && bend > 0.1 * w->o->tolerance * size;
@@ -376,8 +378,9 @@ static bool check_target(work *w, const target *t, const double *dx, uint32_t at
         case PLACE_FINE: fine++, w->out->n_tried++; break;
         case PLACE_KINK: w->out->n_kinks++; break;
         case PLACE_WRONG:
-            wrong(w, t, all ? dfm_fmt(w->a, "%s, along a direction", t->name) : place_text(w, t, at),
-                  g, d);
+            wrong(w, t,
+                  all ? dfm_fmt(w->a, "%s, along a direction", t->name) : place_text(w, t, at), g,
+                  d);
             return true;
         }
         if (w->o->seconds > 0 && now() - w->since > w->o->seconds && fine) return true;

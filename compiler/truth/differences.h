@@ -3,7 +3,7 @@
  * Every float input and every trainable parameter of a graph is tried, at some of its elements and
  * along one direction of all of them. A difference is Richardson's: two central ones, of steps h
  * and h/2. Where these show a kink (max at a tie, abs at 0, a select that changes sides) no
- * difference is the derivative: such a place is left out, and others are tried, at other inputs too.
+ * difference is the derivative: such a place is left out; others are tried, at other inputs too.
  */
 #ifndef DFM_COMPILER_TRUTH_DIFFERENCES_H
 #define DFM_COMPILER_TRUTH_DIFFERENCES_H

@@ -34,7 +34,7 @@ static bool bad(bench *b, const char *format, ...)
     return false;
 }
 
-/* -- inputs ------------------------------------------------------------------------------------- */
+/* -- inputs ------------------------------------------------------------------------------------ */
 
 static double *numbers(bench *b, dfm_dtype d, uint64_t n, uint64_t stream)
 {
@@ -44,7 +44,8 @@ static double *numbers(bench *b, dfm_dtype d, uint64_t n, uint64_t stream)
         else if (!dfm_dtype_is_float(d))
             x[i] = dfm_draw_randint(b->o->seed, stream, 0, 0, 0, (uint32_t)i, 0, 7);
         else
-            x[i] = dfm_round_to(d, (double)dfm_draw_normal(b->o->seed, stream, 0, 0, 0, (uint32_t)i));
+            x[i] = dfm_round_to(
+                d, (double)dfm_draw_normal(b->o->seed, stream, 0, 0, 0, (uint32_t)i));
     }
     return x;
 }
@@ -89,14 +90,15 @@ static const double *lookup(void *user, const ir_module *m, const ir_graph *g, i
     static const double step = 3;
     if (op->kind == IR_PARAM) return b->params[op->at->param];
     if (op->kind != IR_INPUT) return NULL;
+    uint32_t at = op->at->input.index;
     if (op->at->input.role == IR_ROLE_STATE)
-        return b->states[op->at->input.index / IR_STATE_STRIDE][op->at->input.index % IR_STATE_STRIDE];
+        return b->states[at / IR_STATE_STRIDE][at % IR_STATE_STRIDE];
     if (op->at->input.role == IR_ROLE_SCALAR) return &step;
     return input_data(b, op->at->input.name, op->type);
     (void)m;
 }
 
-/* -- K memory ------------------------------------------------------------------------------------- */
+/* -- K memory ---------------------------------------------------------------------------------- */
 
 typedef struct memory {
     void **base;                             /* by buffer */
@@ -129,7 +131,8 @@ static memory make_memory(bench *b, const kir_module *k, const kir_program *p)
     for (uint32_t i = 1; i < k->bufs.n; i++) {
         const kir_buffer *buf = &k->bufs.p[i];
         if (buf->mem == KIR_MEM_STATE) mem.base[i] = mem.states[buf->state][buf->flat];
-        else if (buf->mem == KIR_MEM_CONST) mem.base[i] = stored(b, buf->dtype, buf->data, buf->elems);
+        else if (buf->mem == KIR_MEM_CONST)
+            mem.base[i] = stored(b, buf->dtype, buf->data, buf->elems);
         else mem.base[i] = mem.arena + buf->offset;
     }
     for (uint32_t i = 0; i < p->inputs.n; i++) {
@@ -137,7 +140,8 @@ static memory make_memory(bench *b, const kir_module *k, const kir_program *p)
         if (k->bufs.p[io->arg.buf.i].is_draw) continue;
         const double *x = input_data(b, io->name, io->type);
         for (uint64_t e = 0; e < ir_elems(m, io->type); e++)
-            dfm_store_double(io->arg.dtype, mem.base[io->arg.buf.i], (uint64_t)io->arg.offset + e, x[e]);
+            dfm_store_double(io->arg.dtype, mem.base[io->arg.buf.i], (uint64_t)io->arg.offset + e,
+                             x[e]);
     }
     return mem;
 }
@@ -145,7 +149,7 @@ static memory make_memory(bench *b, const kir_module *k, const kir_program *p)
 static double scalar(void *user, const char *name) { return (void)user, (void)name, 3; }
 static bool replaced(void *user, const char *name) { return (void)user, (void)name, false; }
 
-/* -- comparison ------------------------------------------------------------------------------------ */
+/* -- comparison -------------------------------------------------------------------------------- */
 
 typedef struct where { dfm_dtype dtype; const void *p; uint64_t offset; } where;
 
@@ -197,7 +201,8 @@ static double noise_of(bench *b, const ir_program *ip, const ir_graph *g, const 
     for (uint32_t i = 0; i < g->results.n; i++) {
         uint64_t n = ir_elems(b->m, ir_type_at(g, g->results.p[i].val));
         double size = 0;
-        for (uint64_t k = 0; k < n && ip->to[i] == ip->to[r]; k++) size += truth[i][k] * truth[i][k];
+        for (uint64_t k = 0; k < n && ip->to[i] == ip->to[r]; k++)
+            size += truth[i][k] * truth[i][k];
         most = fmax(most, sqrt(size / (double)(n ? n : 1)));
     }
     return b->o->quiet * fmax(most, computes_in_bf16(b->m) ? 0.1 : 1e-3);
@@ -229,13 +234,13 @@ static bool compare(bench *b, const char *level, const ir_program *ip, const kir
         if (e > *worst) *worst = e;
         double apart = seen[r] ? distance(got, seen[r], n, noise) : 0;
         if (b->o->agree > 0 && !(apart <= b->o->agree))
-            return bad(b, "%s of %s: result %s differs by %.3g from K's interpreter", level, ip->name,
-                       name, apart);
+            return bad(b, "%s of %s: result %s differs by %.3g from K's interpreter", level,
+                       ip->name, name, apart);
         seen[r] = got;
         if (e > limit || !(e == e))
             return bad(b, "%s of %s: result %s differs by %.3g, limit %.3g (spread %.3g), first "
-                          "values %.9g and %.9g", level, ip->name, name, e, limit, s, n ? got[0] : 0,
-                       n ? truth[r][0] : 0);
+                          "values %.9g and %.9g", level, ip->name, name, e, limit, s,
+                       n ? got[0] : 0, n ? truth[r][0] : 0);
     }
     return true;
 }
@@ -383,8 +388,8 @@ levels *levels_begin(ir_module *m, const levels_options *o, const char *prefix, 
     levels *l = make_bench(m, o, out);
     bool ok = lower(&l->b);
     if (ok && o->compiled) {
-        ok = code_texts(&l->b.code, &l->b.shown, prefix, o->arch ? o->arch : "native", l->b.a, &err) ==
-             DFM_OK;
+        const char *arch = o->arch ? o->arch : "native";
+        ok = code_texts(&l->b.code, &l->b.shown, prefix, arch, l->b.a, &err) == DFM_OK;
         if (!ok) bad(&l->b, "code: %s", err.text);
     }
     if (ok) return l;

@@ -13,12 +13,14 @@ typedef struct levels_options {
     double quiet;                            /* errors are relative to the result's size plus this
                                                 share of the largest among its kind (gradients,
                                                 states, outputs) */
-    double agree;                            /* allowed error of code against K's interpreter; 0: any */
+    double agree;                            /* allowed error of code against K's interpreter;
+                                                0: any */
     bool positive;                           /* float inputs are all positive */
     bool quick;                              /* compile for speed of compilation */
     const char *arch;                        /* processor level; NULL: native */
-    uint32_t part;                           /* code of: 0 every program; 1 of gradients and updates;
-                                                2 of the others. K's interpreter runs all. */
+    uint32_t part;                           /* code of: 0 every program; 1 of gradients and
+                                                updates; 2 of the others. K's interpreter runs
+                                                all. */
     /* Called after each program that agreed, if set, with the largest errors of its results. */
     void (*program)(void *user, const char *name, double worst_k, double worst_code);
     /* Called for each node of K, if set. */

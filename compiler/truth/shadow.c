@@ -183,7 +183,8 @@ static bool differ(visit *v, uint32_t wanted, uint32_t found)
 static bool visit_elem(visit *v, int64_t off0, int64_t off1)
 {
     replay *r = v->r;
-    uint32_t *x = at_elem(r, &r->s[0], v->p[0]->a, off0), *y = at_elem(r, &r->s[1], v->p[1]->a, off1);
+    uint32_t *x = at_elem(r, &r->s[0], v->p[0]->a, off0),
+             *y = at_elem(r, &r->s[1], v->p[1]->a, off1);
     uint32_t size = dfm_dtype_bytes(v->p[0]->a->dtype);
     if (!x && !y) return true;               /* a window larger than what is touched */
     if (!x || !y) return differ(v, 0, UINT32_MAX);
@@ -237,7 +238,8 @@ static bool apart(replay *r, const pieces *l, const char *node)
     }
     for (uint32_t i = 0; i < l->n; i++)
         for (uint32_t j = 0; j < l->n; j++) {
-            const kir_buffer *x = &s->m->bufs.p[l->p[i].a->buf.i], *y = &s->m->bufs.p[l->p[j].a->buf.i];
+            const kir_buffer *x = &s->m->bufs.p[l->p[i].a->buf.i],
+                             *y = &s->m->bufs.p[l->p[j].a->buf.i];
             bool same = (in_arena(x) && in_arena(y)) || x == y;
             if (i == j || !l->p[i].a->write || l->p[j].a->write || !same) continue;
             if (lo[i] >= hi[j] || lo[j] >= hi[i]) continue;

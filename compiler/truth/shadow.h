@@ -4,7 +4,7 @@
  * its own, once in the planned arena. Every byte of memory carries the number of the node instance
  * that wrote it last. Each node must find the same writers behind every element that it reads in
  * both replays, and so must the host in the outputs: then no value was overwritten while somebody
- * still wanted it. Lifetimes, sharing and offsets are not looked at; no code of the planner is used.
+ * still wanted it. Lifetimes, sharing and offsets are not looked at, nor is planner code used.
  */
 #ifndef DFM_COMPILER_TRUTH_SHADOW_H
 #define DFM_COMPILER_TRUTH_SHADOW_H

@@ -34,7 +34,7 @@ const char *app_json_text(const struct json_t *value, dfm_arena *a);
 /* Initial weights, drawn by `seed`, and in their place those of `path` (NULL: none): a safetensors
  * file or folder, a run folder, a checkpoint. What is loaded is not drawn. With `average` the first
  * average of a checkpoint replaces the weights where there is one. Averages of the program are not
- * set: rt_reset_averages. *out_labels (may be NULL): how many labels the run has seen; 0: unknown. */
+ * set: rt_reset_averages. *out_labels (may be NULL): number of labels of the run; 0: unknown. */
 dfm_status app_start_weights(app *x, rt *r, uint64_t seed, const char *path, bool average,
                              uint32_t *out_labels, dfm_err *err);
 /* One safetensors file with inputs for a program; close with ckpt_weights_close. */

@@ -12,7 +12,7 @@
 #include "runtime/base/philox.h"
 #include "runtime/metrics/progress.h"
 
-/* -- what steps cost -------------------------------------------------------------------------------- */
+/* -- what steps cost --------------------------------------------------------------------------- */
 
 static double operand_bytes(const plan_gemm *g, const int64_t s[4], int64_t rows, int64_t cols,
                             uint32_t dtype)
@@ -38,7 +38,8 @@ static bench_entry describe(const plan *p, const plan_step *s)
                   (double)g->k;
         e.bytes = operand_bytes(g, g->sa, g->m, g->k, g->da) +
                   operand_bytes(g, g->sb, g->k, g->n, g->db) +
-                  operand_bytes(g, g->sc, g->m, g->n, g->dc) + (g->has_bias ? 4.0 * (double)g->n : 0);
+                  operand_bytes(g, g->sc, g->m, g->n, g->dc) +
+                  (g->has_bias ? 4.0 * (double)g->n : 0);
     } else
         e.bytes = 2.0 * (double)s->value;
     return e;
@@ -77,7 +78,7 @@ static void on_step(void *user, uint32_t index, const int64_t *iter, double begi
         dfm_push(b->x->arena, &b->events, ((bench_event){b->program, step, iter[0], begin, end}));
 }
 
-/* -- inputs ------------------------------------------------------------------------------------------ */
+/* -- inputs ------------------------------------------------------------------------------------ */
 
 /* Normal numbers; integers within their range. */
 static void *random_input(bench *b, const plan_io *io, uint32_t index)
@@ -87,8 +88,9 @@ static void *random_input(bench *b, const plan_io *io, uint32_t index)
     char *data = dfm_alloc(b->x->arena, io->bytes ? io->bytes : 1);
     for (uint64_t e = 0; e < n; e++)
         dfm_store_double(d, data, e,
-                         dfm_dtype_is_float(d) ? (double)dfm_draw_normal(1, index, 0, 0, 0, (uint32_t)e)
-                                               : (double)(e % most));
+                         dfm_dtype_is_float(d)
+                             ? (double)dfm_draw_normal(1, index, 0, 0, 0, (uint32_t)e)
+                             : (double)(e % most));
     return data;
 }
 
@@ -121,7 +123,7 @@ static dfm_status read_inputs(bench *b, dfm_err *err)
     return s;
 }
 
-/* -- running ----------------------------------------------------------------------------------------- */
+/* -- running ----------------------------------------------------------------------------------- */
 
 /* What training does for one step: inputs are copied in, programs run. */
 static dfm_status run_once(bench *b, uint64_t step, double *out_seconds, dfm_err *err)
@@ -197,7 +199,7 @@ static dfm_status measure(bench *b, dfm_err *err)
     return DFM_OK;
 }
 
-/* -- paced ------------------------------------------------------------------------------------------- */
+/* -- paced ------------------------------------------------------------------------------------- */
 
 /* All state is touched, so that what the process grows by from now on is not state. */
 static void touch_state(bench *b)
@@ -228,7 +230,8 @@ static dfm_status paced(bench *b, dfm_err *err)
         long n = strtol(line, &end, 10);
         if (n < 1 || n > 100000 || *end != '\n')
             return dfm_fail(err, DFM_USAGE, "--paced wants a number of runs, 1 to 100000, on each "
-                            "line of the standard input, not '%.*s'", (int)strcspn(line, "\n"), line);
+                            "line of the standard input, not '%.*s'", (int)strcspn(line, "\n"),
+                            line);
         fputs("{\"seconds\":[", out);
         for (long i = 0; i < n; i++) {
             double seconds;
@@ -241,7 +244,7 @@ static dfm_status paced(bench *b, dfm_err *err)
     return DFM_OK;
 }
 
-/* -- the command ----------------------------------------------------------------------------------------- */
+/* -- the command ------------------------------------------------------------------------------- */
 
 static dfm_status run(bench *b, dfm_err *err)
 {

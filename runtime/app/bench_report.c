@@ -74,8 +74,8 @@ void bench_print(bench *b, FILE *out)
 {
     double flops = bench_flops(b), wall = b->wall / b->runs;
     qsort(b->entries.p, b->entries.n, sizeof *b->entries.p, slower_first);
-    fprintf(out, "%-6s %-34s %6s %9s %6s %8s %8s %11s  %s\n", "kind", "name", "calls", "ms", "share",
-            "GFLOP/s", "GB/s", "of the roof", "source");
+    fprintf(out, "%-6s %-34s %6s %9s %6s %8s %8s %11s  %s\n", "kind", "name", "calls", "ms",
+            "share", "GFLOP/s", "GB/s", "of the roof", "source");
     for (uint32_t i = 0; i < b->entries.n; i++)
         if (b->entries.p[i].calls) print_line(b, out, &b->entries.p[i]);
     fprintf(out, "run: %.3f ms, %.3f ms of it in steps, %.2f GFLOP, %.1f GFLOP/s\n", 1e3 * wall,
@@ -83,7 +83,7 @@ void bench_print(bench *b, FILE *out)
     if (b->roof.flops > 0) print_roofs(b, out);
 }
 
-/* -- JSON -------------------------------------------------------------------------------------------- */
+/* -- JSON -------------------------------------------------------------------------------------- */
 
 static void put_number(dfm_sb *sb, const char *name, double x)
 {
@@ -121,7 +121,8 @@ void bench_print_json(bench *b, FILE *out)
     put_number(&sb, "roof_flops", b->roof.flops);
     dfm_sb_puts(&sb, ",\"roof_copies\":[");
     for (uint32_t i = 0; i < DEV_ROOF_SIZES; i++)
-        dfm_sb_printf(&sb, "%s[%.9g,%.9g]", i ? "," : "", (double)b->roof.size[i], b->roof.bytes[i]);
+        dfm_sb_printf(&sb, "%s[%.9g,%.9g]", i ? "," : "", (double)b->roof.size[i],
+                      b->roof.bytes[i]);
     dfm_sb_puts(&sb, "]");
     dfm_sb_puts(&sb, ",\"steps\":[");
     for (uint32_t i = 0, n = 0; i < b->entries.n; i++) {

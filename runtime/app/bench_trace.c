@@ -41,8 +41,8 @@ static void put_name(trace *t, const char *phase, const char *what, const char *
 static void put_slice(trace *t, const char *category, const char *name, double begin, double end)
 {
     int64_t from = (int64_t)(1e9 * (begin - t->start)), to = (int64_t)(1e9 * (end - t->start));
-    dfm_sb_printf(&t->sb, ",\n{\"ph\":\"X\",\"pid\":1,\"tid\":1,\"ts\":%" PRId64 ".%03d,\"dur\":%" PRId64
-                  ".%03d,\"cat\":\"%s\",\"name\":", from / 1000, (int)(from % 1000),
+    dfm_sb_printf(&t->sb, ",\n{\"ph\":\"X\",\"pid\":1,\"tid\":1,\"ts\":%" PRId64 ".%03d,\"dur\":"
+                  "%" PRId64 ".%03d,\"cat\":\"%s\",\"name\":", from / 1000, (int)(from % 1000),
                   (to - from) / 1000, (int)((to - from) % 1000), category);
     dfm_sb_json(&t->sb, name);
 }
@@ -50,8 +50,8 @@ static void put_slice(trace *t, const char *category, const char *name, double b
 static void put_counter(trace *t, const char *name, double at, double value)
 {
     int64_t ns = (int64_t)(1e9 * (at - t->start));
-    dfm_sb_printf(&t->sb, ",\n{\"ph\":\"C\",\"pid\":1,\"ts\":%" PRId64 ".%03d,\"name\":\"%s\",\"args\":"
-                  "{\"value\":%.3f}}", ns / 1000, (int)(ns % 1000), name, value);
+    dfm_sb_printf(&t->sb, ",\n{\"ph\":\"C\",\"pid\":1,\"ts\":%" PRId64 ".%03d,\"name\":\"%s\","
+                  "\"args\":{\"value\":%.3f}}", ns / 1000, (int)(ns % 1000), name, value);
 }
 
 /* Slices around the events from `first` on that belong together: the program's, or with `loop` one
@@ -66,7 +66,8 @@ static void put_group(trace *t, uint32_t first, bool loop)
     const plan_program *g = t->b->programs[f->program]->prog;
     const char *name = plan_text(t->p, g->name);
     if (loop)
-        name = dfm_fmt(t->b->x->arena, "%s %" PRId64, plan_text(t->p, t->p->steps[of].name), f->iter);
+        name = dfm_fmt(t->b->x->arena, "%s %" PRId64, plan_text(t->p, t->p->steps[of].name),
+                       f->iter);
     put_slice(t, loop ? "loop" : "program", name, f->begin, e[last].end);
     dfm_sb_puts(&t->sb, "}");
 }
@@ -79,13 +80,14 @@ static void put_event(trace *t, uint32_t i)
     uint32_t loop = t->loop_of[e->step];
     double seconds = e->end - e->begin;
     if (!before || before->program != e->program) put_group(t, i, false);
-    if (loop != UINT32_MAX && (!before || before->program != e->program || before->iter != e->iter ||
-                               t->loop_of[before->step] != loop))
+    if (loop != UINT32_MAX && (!before || before->program != e->program ||
+                               before->iter != e->iter || t->loop_of[before->step] != loop))
         put_group(t, i, true);
     put_slice(t, "step", plan_text(t->p, s->name), e->begin, e->end);
     dfm_sb_puts(&t->sb, ",\"args\":{\"source\":");
     dfm_sb_json(&t->sb, plan_text(t->p, s->where));
-    dfm_sb_printf(&t->sb, ",\"step\":%u,\"flops\":%.9g,\"bytes\":%.9g}}", e->step, n->flops, n->bytes);
+    dfm_sb_printf(&t->sb, ",\"step\":%u,\"flops\":%.9g,\"bytes\":%.9g}}", e->step, n->flops,
+                  n->bytes);
     put_counter(t, "GFLOP/s", e->begin, seconds > 0 ? n->flops / seconds / 1e9 : 0);
     put_counter(t, "GB/s", e->begin, seconds > 0 ? n->bytes / seconds / 1e9 : 0);
 }

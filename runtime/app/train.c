@@ -267,8 +267,8 @@ static dfm_status diverged(trainer *t, const char *what, double value, dfm_err *
                            ? dfm_fmt(t->x->arena, "--resume %s goes on from its last checkpoint",
                                      t->folder)
                            : "the run had no checkpoint yet";
-    dfm_help(err, "a lower learning rate, a longer warm-up or clip_norm helps; nothing of this step "
-             "was saved, %s", rest);
+    dfm_help(err, "a lower learning rate, a longer warm-up or clip_norm helps; nothing of this "
+             "step was saved, %s", rest);
     return DFM_BAD_DATA;
 }
 

@@ -98,7 +98,7 @@ dfm_status dfm_file_replace(const char *path, const void *p, size_t n, dfm_err *
     if (snprintf(tmp, sizeof tmp, "%s.tmp-%d", path, (int)getpid()) >= (int)sizeof tmp)
         return dfm_fail(err, DFM_CANNOT_WRITE, "path too long: '%s'", path);
     dfm_temp_note(tmp);
-    dfm_file_remove(tmp);                           /* of a dead process, or a trap: never followed */
+    dfm_file_remove(tmp);                         /* of a dead process, or a trap: never followed */
     dfm_status s = dfm_out_open(tmp, DFM_OUT_NEW, &o, err);
     if (s == DFM_OK) {
         s = dfm_out_write(&o, p, n, err);

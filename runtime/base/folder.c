@@ -85,8 +85,8 @@ dfm_status dfm_make_temporary(dfm_arena *a, const char *name, const char **out, 
     }
     const char *why = dfm_exposed(&st);
     if (why) {
-        dfm_fail(err, DFM_CANNOT_WRITE, "the temporary folder '%s' %s: what is compiled there could "
-                 "be exchanged", base, why);
+        dfm_fail(err, DFM_CANNOT_WRITE, "the temporary folder '%s' %s: what is compiled there "
+                 "could be exchanged", base, why);
         dfm_help(err, "let TMPDIR name a folder of your own");
         return DFM_CANNOT_WRITE;
     }

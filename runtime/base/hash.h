@@ -14,7 +14,7 @@ dfm_hash128 dfm_hash128_of(const void *p, size_t n);
 /* 32 hexadecimal digits, high half first, and a NUL. Returns out. */
 char *dfm_hash128_hex(dfm_hash128 h, char out[33]);
 
-/* dfm_hash128_of in pieces: the value after all dfm_hash_add calls is that of their bytes joined. */
+/* dfm_hash128_of in pieces: after all dfm_hash_add calls, the value of their bytes joined. */
 typedef struct dfm_hash_stream dfm_hash_stream;
 dfm_hash_stream *dfm_hash_begin(dfm_arena *a);
 void dfm_hash_add(dfm_hash_stream *s, const void *p, size_t n);

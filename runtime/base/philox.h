@@ -15,7 +15,8 @@
  *
  *   key   = words 0 and 1 of philox(key {seed lo, seed hi}, ctr {stream lo, stream hi, K2, K3}),
  *           K2 = 0x64666d6b ("dfmk"), K3 = 0x65790001
- *   words = philox(key, ctr {element / 4, sample, step, loop});  element e has word w = words[e % 4]
+ *   words = philox(key, ctr {element / 4, sample, step, loop});
+ *           element e has word w = words[e % 4]
  *   uniform f32 in [0, 1):   (w >> 8) * 2^-24
  *   integer in lo .. hi - 1: lo + (w * (hi - lo) >> 32), the product in 64 bits
  *   normal f32: Box-Muller on the pair of words that e belongs to, a = words[e % 4 & 2] and

@@ -49,7 +49,8 @@ bool dfm_ends_with(const char *s, const char *suffix);
 bool dfm_is_clean_text(const char *s);
 
 /* The candidate nearest to `word` by edit distance, at most max(1, min(2, strlen(word) / 3)) and
- * less than strlen(word); NULL if none. Ties go to the earlier one. Candidates that are NULL are skipped. */
+ * less than strlen(word); NULL if none. Ties go to the earlier one. Candidates that are NULL are
+ * skipped. */
 const char *dfm_nearest(const char *word, const char *const *candidates, uint32_t n);
 
 /* Bytes as "512 B", "1.50 GiB"; `out` has room for 32 characters. Returns out. */

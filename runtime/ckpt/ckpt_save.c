@@ -58,7 +58,8 @@ static const char *temporary_name(const saver *sv, const char *path)
 
 /* -- leftovers ----------------------------------------------------------------------------- */
 
-/* Is the process gone, or this one (which saves one at a time, so it is from a save that failed)? */
+/* Is the process gone, or this one (which saves one at a time, so it is from a save that
+ * failed)? */
 static bool is_gone(int pid)
 {
     return pid == getpid() || (pid > 0 && kill(pid, 0) != 0 && errno == ESRCH);
@@ -74,7 +75,7 @@ static bool is_stale(const saver *sv, const char *name)
     if (sscanf(name, "latest.tmp-%d%n", &pid, &used) == 1 && !name[used]) return is_gone(pid);
     if (!dfm_starts_with(name, "step_") || !tag) return false;
     if (sscanf(tag, ".tmp-%8x-%d-%8x%n", &host, &pid, &tail, &used) != 3) return false;
-    if (tag[used] && strcmp(tag + used, "-gone") != 0) return false;     /* see dfm_temp_remove_all */
+    if (tag[used] && strcmp(tag + used, "-gone") != 0) return false;   /* see dfm_temp_remove_all */
     return host == sv->host && is_gone(pid);
 }
 
@@ -184,7 +185,8 @@ static dfm_status commit(const saver *sv)
     phase(sv, "rename");
     if (dfm_sys_rename(sv->tmp, sv->final) == 0)
         return dfm_sync_folder(sv->args->folder, sv->err);
-    if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR) return failed(sv, "rename", sv->tmp);
+    if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR)
+        return failed(sv, "rename", sv->tmp);
     ckpt_manifest m;
     bool whole = ckpt_manifest_verify(sv->arena, sv->final, true, &m, NULL) == DFM_OK;
     const char *aside = dfm_fmt(sv->arena, "%s.%s-%08x", sv->final, whole ? "replaced" : "damaged",
@@ -222,8 +224,8 @@ static dfm_status run(saver *sv)
 {
     const ckpt_save_args *args = sv->args;
     if (args->step > 99999999)
-        return dfm_fail(sv->err, DFM_CANNOT_WRITE, "step %" PRIu64 " is too large for the name of a "
-                        "checkpoint", args->step);
+        return dfm_fail(sv->err, DFM_CANNOT_WRITE, "step %" PRIu64 " is too large for the name of "
+                        "a checkpoint", args->step);
     const char *name = dfm_fmt(sv->arena, "step_%08" PRIu64, args->step);
     sv->host = host_id();
     sv->final = dfm_path_join(sv->arena, args->folder, name);

@@ -163,7 +163,8 @@ static dfm_status cpu_run(dev *d, const dev_list *list, plan_kctx *ctx, const bo
             memmove(at[1], at[0], s->value);
             c->counts.copies++;
         }
-        if (d->profile) d->profile->step(d->profile->user, i - 1, ctx->iter, begin, omp_get_wtime());
+        if (d->profile)
+            d->profile->step(d->profile->user, i - 1, ctx->iter, begin, omp_get_wtime());
     }
     return DFM_OK;
 }

@@ -1,6 +1,6 @@
-/* dev_cpu_copy.c - copies between host memory and the cpu device's, which is host memory too, by all
- * threads: one thread alone does not use all of the memory's bandwidth, and the first write to fresh
- * pages makes the system clear them. */
+/* dev_cpu_copy.c - copies between host memory and the cpu device's, which is host memory too, by
+ * all threads: one thread alone does not use all of the memory's bandwidth, and the first write to
+ * fresh pages makes the system clear them. */
 #include <omp.h>
 #include <string.h>
 

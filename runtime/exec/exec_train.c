@@ -3,7 +3,7 @@
 
 #include "runtime/exec/exec_impl.h"
 
-/* Fresh memory is zero, and stays untouched until something is written: a page of it costs nothing. */
+/* Fresh memory is zero, and stays untouched until something is written: its pages cost nothing. */
 static void clear_state(rt *r)
 {
     if (!r->used) return;

@@ -133,8 +133,8 @@ typedef struct plan_gemm {
     uint64_t scratch_bytes;
 } plan_gemm;
 
-/* First letter of the symbol of a kernel that is a matrix product in generated code: profiles call it
- * one. */
+/* First letter of the symbol of a kernel that is a matrix product in generated code: profiles call
+ * it one. */
 #define PLAN_PRODUCT_SYMBOL 'g'
 
 typedef struct plan_kernel {                 /* section KIDX */

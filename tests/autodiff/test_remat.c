@@ -144,8 +144,10 @@ static const ir_graph *block_grad(block *k)
     ir_builder b = fx_body(f, "body", &index);
     fx_formal(&b, ir_tensor(f->m, DFM_I32, NULL, 0));
     ir_val x = fx_formal(&b, fx_type(f, DFM_F32, "R,D"));
-    ir_val w = fx_formal(&b, fx_type(f, DFM_F32, "H,D")), v = fx_formal(&b, fx_type(f, DFM_F32, "D,H"));
-    ir_val bias = fx_formal(&b, fx_type(f, DFM_F32, "H")), g = fx_formal(&b, fx_type(f, DFM_F32, "D"));
+    ir_val w = fx_formal(&b, fx_type(f, DFM_F32, "H,D"));
+    ir_val v = fx_formal(&b, fx_type(f, DFM_F32, "D,H"));
+    ir_val bias = fx_formal(&b, fx_type(f, DFM_F32, "H"));
+    ir_val g = fx_formal(&b, fx_type(f, DFM_F32, "D"));
     b.keep = k->mark;
     ir_pair by_d = {d, d}, by_h = {h, h};
     ir_val p = ir_contract_over(&b, x, w, &by_d, 1, fx_type(f, DFM_F32, "R,H"));
@@ -198,7 +200,8 @@ static void cheap_products_are_made_again(void **state)
 
 static void marks_are_obeyed(void **state)
 {
-    block again = {.layers = 3, .mark = IR_KEEP_AGAIN}, saved = {.layers = 3, .mark = IR_KEEP_SAVED};
+    block again = {.layers = 3, .mark = IR_KEEP_AGAIN};
+    block saved = {.layers = 3, .mark = IR_KEEP_SAVED};
     remat_report r;
     const ir_graph *g = block_grad(&again), *to = at_level(again.f, g, 0, &r);
     assert_int_equal(r.kept.n, 1);                       /* the carry */

@@ -1,10 +1,10 @@
 /* test_cpu_attn.c - compiled attention against the K interpreter, forward and backward.
  *
- * One table of nodes, whole at the best processor level that this machine has, its first part at the
- * others: odd extents, heads that are no multiple of a vector, several blocks, ranges of keys with
- * sums of their own, work areas in scratch, everything that hides keys. Then the same bits with one
- * thread and three. A wrong tile bound, stride, padding, rescaling, order of sums, or a result that
- * depends on the threads fails.
+ * One table of nodes, whole at the best processor level that this machine has, its first part at
+ * the others: odd extents, heads that are no multiple of a vector, several blocks, ranges of keys
+ * with sums of their own, work areas in scratch, everything that hides keys. Then the same bits
+ * with one thread and three. A wrong tile bound, stride, padding, rescaling, order of sums, or a
+ * result that depends on the threads fails.
  */
 #include <math.h>
 #include <omp.h>
@@ -26,7 +26,7 @@ typedef struct attn_case {
     bool causal;
     int64_t window;
     enum masked mask;
-    bool interleaved;                        /* q, k, v are windows of one buffer; needs seq = over */
+    bool interleaved;                      /* q, k, v are windows of one buffer; needs seq = over */
     dfm_dtype type;
     double scale;                            /* 0: 0.3 */
 } attn_case;
@@ -81,7 +81,8 @@ static void build_attn(kir_module *m, kir_attn *t, const attn_case *c, bool back
     int64_t n = c->batch[0] * c->batch[1] * c->batch[2] * c->batch[3];
     dfm_dtype d = c->type == DFM_BF16 ? DFM_BF16 : DFM_F32;
     *t = (kir_attn){.backward = backward, .causal = c->causal, .window = c->window,
-                    .scale = c->scale != 0 ? c->scale : 0.3, .seq = c->seq, .over = c->over, .feature = c->feature, .value = c->value};
+                    .scale = c->scale != 0 ? c->scale : 0.3, .seq = c->seq, .over = c->over,
+                    .feature = c->feature, .value = c->value};
     memcpy(t->batch, c->batch, sizeof t->batch);
     dense(t->sq, c, c->seq, c->feature);
     dense(t->sk, c, c->over, c->feature);
@@ -92,7 +93,8 @@ static void build_attn(kir_module *m, kir_attn *t, const attn_case *c, bool back
     memcpy(t->sdq, t->sq, sizeof t->sq);
     memcpy(t->sdk, t->sk, sizeof t->sk);
     memcpy(t->sdv, t->sv, sizeof t->sv);
-    t->q = window_of(m, "q", KIR_MEM_INPUT, d, n * c->seq * c->feature * (c->interleaved ? 3 : 1), false);
+    int64_t windows = c->interleaved ? 3 : 1;
+    t->q = window_of(m, "q", KIR_MEM_INPUT, d, n * c->seq * c->feature * windows, false);
     if (c->interleaved) {                    /* one buffer [.., 3, tokens, ..]: needs seq = over */
         t->k = t->v = t->q;
         t->k.offset = n * c->seq * c->feature;
@@ -105,7 +107,8 @@ static void build_attn(kir_module *m, kir_attn *t, const attn_case *c, bool back
     t->lse = window_of(m, "lse", KIR_MEM_OUTPUT, DFM_F32, n * c->seq, true);
     if (c->mask != NO_MASK) {
         int64_t pairs = c->mask == PAIR_MASK ? c->seq : 1;
-        t->mask = window_of(m, "mask", KIR_MEM_INPUT, DFM_BOOL, c->batch[0] * pairs * c->over, false);
+        t->mask = window_of(m, "mask", KIR_MEM_INPUT, DFM_BOOL, c->batch[0] * pairs * c->over,
+                            false);
         t->smask[0] = pairs * c->over;
         t->smask[4] = c->mask == PAIR_MASK ? c->over : 0;
         t->smask[5] = 1;
@@ -133,14 +136,15 @@ static kir_program *add_program(dfm_arena *a, kir_module *m, const attn_case *c)
     f->attn.o.write = f->attn.lse.write = true;
     f->attn.d_o = f->attn.dq = f->attn.dk = f->attn.dv = f->attn.scratch = (kir_arg){0};
     uint64_t bytes = cpu_attn_scratch(&f->attn, m);
-    if (bytes) f->attn.scratch = window_of(m, "scratch", KIR_MEM_TEMP, DFM_U8, (int64_t)bytes, true);
+    if (bytes)
+        f->attn.scratch = window_of(m, "scratch", KIR_MEM_TEMP, DFM_U8, (int64_t)bytes, true);
     dfm_push(a, &p->nodes, f);
     dfm_push(a, &p->nodes, g);
     dfm_push(a, &m->programs, p);
     return p;
 }
 
-/* -- the memory of one case: buffers first .. end - 1 -------------------------------------------- */
+/* -- the memory of one case: buffers first .. end - 1 ------------------------------------------ */
 
 enum { GUARD = 64 };                         /* elements behind each buffer that must not change */
 
@@ -152,7 +156,7 @@ static void **memory(dfm_arena *a, const kir_module *m, uint32_t first, uint32_t
         base[b] = dfm_alloc(a, (buf->elems + GUARD) * dfm_dtype_bytes(buf->dtype));
         for (uint64_t i = 0; i < buf->elems + GUARD; i++) {
             double x = sin((double)i * 0.7 + (double)(b - first)) * 1.5;
-            if (buf->dtype == DFM_BOOL) x = (double)(i % 7 != 1 && i >= 90);    /* first entry: none */
+            if (buf->dtype == DFM_BOOL) x = (double)(i % 7 != 1 && i >= 90); /* first entry: none */
             if (buf->mem == KIR_MEM_OUTPUT || i >= buf->elems) x = -5;
             if (buf->dtype == DFM_U8) x = 255;                  /* scratch: not a number */
             dfm_store_double(buf->dtype, base[b], i, x);
@@ -161,8 +165,8 @@ static void **memory(dfm_arena *a, const kir_module *m, uint32_t first, uint32_t
     return base;
 }
 
-static void compare(const char *level, const kir_module *m, const attn_case *c, uint32_t first, uint32_t end,
-                    void *const *want, void *const *got)
+static void compare(const char *level, const kir_module *m, const attn_case *c, uint32_t first,
+                    uint32_t end, void *const *want, void *const *got)
 {
     for (uint32_t b = first; b < end; b++) {
         const kir_buffer *buf = &m->bufs.p[b];
@@ -188,7 +192,8 @@ static void same_bits(const kir_module *m, const attn_case *c, uint32_t first, u
 {
     for (uint32_t b = first; b < end; b++) {
         const kir_buffer *buf = &m->bufs.p[b];
-        if (buf->mem != KIR_MEM_TEMP && memcmp(want[b], got[b], buf->elems * dfm_dtype_bytes(buf->dtype)))
+        if (buf->mem != KIR_MEM_TEMP &&
+            memcmp(want[b], got[b], buf->elems * dfm_dtype_bytes(buf->dtype)))
             fail_msg("%s: %s has other bits with three threads", c->title,
                      dfm_name_str(m->ir->names, buf->name));
     }
@@ -241,8 +246,8 @@ static void test_lower(void **state)
 }
 
 /* Scores so large that their distance to 0 is no exponent: every key is the same key, so that the
- * result is the mean of the values whatever the scores round to. Forward: lse in f32 says too little
- * about such scores for backward to mean anything. */
+ * result is the mean of the values whatever the scores round to. Forward: lse in f32 says too
+ * little about such scores for backward to mean anything. */
 static void test_far(void **state)
 {
     (void)state;

@@ -71,7 +71,9 @@ static void run_case(const kcase *c)
     dfm_arena_destroy(a);
 }
 
-#define DIMS "kir\ndim B 3\ndim S 17\ndim D 29\ndim H 4\ndim E 6\ndim P 2\ndim L 3\ndim blk 5\ndim g 9\ndim u 9\ndim w 9\n"
+#define DIMS                                                                                       \
+    "kir\ndim B 3\ndim S 17\ndim D 29\ndim H 4\ndim E 6\ndim P 2\ndim L 3\ndim blk 5\n"         \
+    "dim g 9\ndim u 9\ndim w 9\n"
 #define BUF(name, mem, type, n) "buf " name " " mem " " type " " n " program 0 offset 0\n"
 #define NOLOOP " loop 0 0 0 0\n"
 
@@ -99,8 +101,8 @@ static const kcase cases[] = {
      " row {\n %4 = fn f32 %3 %1 div\n }\n"
      " pass {\n %5 = fn f32 %2 %4 sub keep\n %6 = fn f32 %5 %5 mul\n %7 = reduce f32 %6 sum\n }\n"
      " row {\n %8 = fn f32 %7 %1 div\n %9 = fn f32 %8 rsqrt\n }\n"
-     " pass {\n %10 = fn f32 %5 %9 mul\n %11 = load f32 1 (B, D) fill 0\n %12 = fn f32 %10 %11 mul\n"
-     " %13 = store f32 %12 2 (B, S, D)\n }\n }\n}\n", 1e-5},
+     " pass {\n %10 = fn f32 %5 %9 mul\n %11 = load f32 1 (B, D) fill 0\n"
+     " %12 = fn f32 %10 %11 mul\n %13 = store f32 %12 2 (B, S, D)\n }\n }\n}\n", 1e-5},
     {"column sums per kept row, in blocks",
      DIMS BUF("x", "input", "f32", "1479") BUF("y", "output", "f32", "435")
      "program p arena 0 {\n kernel k {\n rows B S keep 1 block 4 blk\n lanes D\n"
@@ -114,28 +116,30 @@ static const kcase cases[] = {
      " pass {\n %1 = load f32 0 (B, S + -1, D) if (S : 1 16) fill 7.5\n"
      " %2 = load f32 0 (B, S, clamp((D * 2) + -3, 0, 28)) fill 0\n"
      " %3 = load f32 0 (B, S, ((D // 2) * 2)) fill 0\n %4 = index i32 ((D % 3) + S)\n"
-     " %5 = convert f32 %4\n %6 = fn f32 %1 %2 add\n %7 = fn f32 %6 %3 add\n %8 = fn f32 %7 %5 add\n"
-     " %9 = store f32 %8 1 (B, S, D) if (D : 0 27)\n }\n }\n}\n", 1e-6},
+     " %5 = convert f32 %4\n %6 = fn f32 %1 %2 add\n %7 = fn f32 %6 %3 add\n"
+     " %8 = fn f32 %7 %5 add\n %9 = store f32 %8 1 (B, S, D) if (D : 0 27)\n }\n }\n}\n", 1e-6},
     {"gathers: by a row's index and by a lane's index",
-     DIMS BUF("t", "input", "f32", "261") BUF("i", "input", "i32", "17") BUF("j", "input", "i32", "29")
-     BUF("y", "output", "f32", "493")
+     DIMS BUF("t", "input", "f32", "261") BUF("i", "input", "i32", "17")
+     BUF("j", "input", "i32", "29") BUF("y", "output", "f32", "493")
      "program p arena 0 {\n kernel k {\n rows S keep 0 block 17\n lanes D\n"
      " arg t f32 [g 29, D 1] + 0" NOLOOP " arg i i32 [S 1] + 0" NOLOOP " arg j i32 [D 1] + 0" NOLOOP
      " arg out y f32 [S 29, D 1] + 0" NOLOOP " indirect u %5\n indirect w %9\n"
      " %1 = const i32 0\n %2 = const i32 8\n"
      " row {\n %3 = load i32 1 (S) fill 0\n %4 = fn i32 %3 %1 max\n %5 = fn i32 %4 %2 min\n }\n"
-     " pass {\n %6 = load f32 0 (u, D) fill 0\n %7 = load i32 2 (D) fill 0\n %8 = fn i32 %7 %1 max\n"
-     " %9 = fn i32 %8 %2 min\n %10 = load f32 0 (w, D) fill 0\n %11 = fn f32 %6 %10 sub\n"
-     " %12 = store f32 %11 3 (S, D)\n }\n }\n}\n", 0},
+     " pass {\n %6 = load f32 0 (u, D) fill 0\n %7 = load i32 2 (D) fill 0\n"
+     " %8 = fn i32 %7 %1 max\n %9 = fn i32 %8 %2 min\n %10 = load f32 0 (w, D) fill 0\n"
+     " %11 = fn f32 %6 %10 sub\n %12 = store f32 %11 3 (S, D)\n }\n }\n}\n", 0},
     {"every reducer",
      DIMS BUF("x", "input", "f32", "493") BUF("m", "input", "bool", "493")
-     BUF("y0", "output", "f32", "17") BUF("y1", "output", "f32", "17") BUF("y2", "output", "f32", "17")
-     BUF("y3", "output", "f32", "17") BUF("y4", "output", "f32", "17") BUF("y5", "output", "f32", "17")
+     BUF("y0", "output", "f32", "17") BUF("y1", "output", "f32", "17")
+     BUF("y2", "output", "f32", "17") BUF("y3", "output", "f32", "17")
+     BUF("y4", "output", "f32", "17") BUF("y5", "output", "f32", "17")
      BUF("y6", "output", "f32", "17")
      "program p arena 0 {\n kernel k {\n rows S keep 0 block 5\n lanes D\n"
      " arg x f32 [S 29, D 1] + 0" NOLOOP " arg m bool [S 29, D 1] + 0" NOLOOP
-     " arg out y0 f32 [S 1] + 0" NOLOOP " arg out y1 f32 [S 1] + 0" NOLOOP " arg out y2 f32 [S 1] + 0" NOLOOP
-     " arg out y3 f32 [S 1] + 0" NOLOOP " arg out y4 f32 [S 1] + 0" NOLOOP " arg out y5 f32 [S 1] + 0" NOLOOP
+     " arg out y0 f32 [S 1] + 0" NOLOOP " arg out y1 f32 [S 1] + 0" NOLOOP
+     " arg out y2 f32 [S 1] + 0" NOLOOP " arg out y3 f32 [S 1] + 0" NOLOOP
+     " arg out y4 f32 [S 1] + 0" NOLOOP " arg out y5 f32 [S 1] + 0" NOLOOP
      " arg out y6 f32 [S 1] + 0" NOLOOP
      " pass {\n %1 = load f32 0 (S, D) fill 0\n %2 = load bool 1 (S, D) fill 0\n"
      " %3 = reduce f32 %1 sum\n %4 = reduce f32 %1 prod\n %5 = reduce f32 %1 max\n"
@@ -147,8 +151,9 @@ static const kcase cases[] = {
      " %19 = store f32 %12 8 (S)\n }\n }\n}\n", 1e-5},
     {"draws, keyed by sample, element and the counters of two loops",
      DIMS BUF("y", "output", "f32", "783") BUF("z", "output", "i32", "783")
-     "program p arena 0 {\n scalar aa\n loop o L depth 0 {\n loop q B depth 1 reverse {\n kernel k {\n"
-     " rows B keep 0 block 1\n lanes D\n arg out y f32 [B 29, D 1] + 0 loop 261 87 0 0\n"
+     "program p arena 0 {\n scalar aa\n loop o L depth 0 {\n loop q B depth 1 reverse {\n"
+     " kernel k {\n rows B keep 0 block 1\n lanes D\n"
+     " arg out y f32 [B 29, D 1] + 0 loop 261 87 0 0\n"
      " arg out z i32 [B 29, D 1] + 0 loop 261 87 0 0\n %1 = scalar f32 : aa\n %2 = step i32\n"
      " %3 = iter i32 1\n"
      " pass {\n %4 = index i32 (D)\n %5 = index i32 (B)\n"

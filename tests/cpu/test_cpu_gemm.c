@@ -14,7 +14,10 @@
 
 enum { ROOM = 1 << 15 };
 
-static double at(dfm_dtype d, const void *p, int64_t i) { return dfm_load_as_double(d, p, (size_t)i); }
+static double at(dfm_dtype d, const void *p, int64_t i)
+{
+    return dfm_load_as_double(d, p, (size_t)i);
+}
 
 static void check(const cpu_gemm_shape *s, const char *what)
 {
@@ -40,10 +43,13 @@ static void check(const cpu_gemm_shape *s, const char *what)
                 for (int64_t n = 0; n < s->n; n++) {
                     double want = s->has_bias ? (double)bias[n] : 0, sum = 0;
                     for (int64_t k = 0; k < s->k; k++)
-                        sum += at(s->da, a, i0 * s->sa[0] + i1 * s->sa[1] + m * s->sa[2] + k * s->sa[3]) *
-                               at(s->db, b, i0 * s->sb[0] + i1 * s->sb[1] + k * s->sb[2] + n * s->sb[3]);
+                        sum += at(s->da, a,
+                                  i0 * s->sa[0] + i1 * s->sa[1] + m * s->sa[2] + k * s->sa[3]) *
+                               at(s->db, b,
+                                  i0 * s->sb[0] + i1 * s->sb[1] + k * s->sb[2] + n * s->sb[3]);
                     want += sum;
-                    double got = at(s->dc, c, i0 * s->sc[0] + i1 * s->sc[1] + m * s->sc[2] + n * s->sc[3]);
+                    double got = at(s->dc, c,
+                                    i0 * s->sc[0] + i1 * s->sc[1] + m * s->sc[2] + n * s->sc[3]);
                     if (!(fabs(got - want) <= limit * (1 + fabs(want))))
                         fail_msg("%s at %d %d: %g, not %g", what, (int)m, (int)n, got, want);
                 }
@@ -54,19 +60,20 @@ static void check(const cpu_gemm_shape *s, const char *what)
 static void test_layouts(void **state)
 {
     (void)state;
+    const dfm_dtype F = DFM_F32, H = DFM_BF16;
     const cpu_gemm_shape t[] = {
-        {{1, 1}, 5, 7, 9, {0, 0, 9, 1}, {0, 0, 7, 1}, {0, 0, 7, 1}, DFM_F32, DFM_F32, DFM_F32, false},
-        {{1, 1}, 5, 7, 9, {0, 0, 1, 5}, {0, 0, 1, 9}, {0, 0, 7, 1}, DFM_F32, DFM_F32, DFM_F32, true},
-        {{1, 1}, 5, 7, 9, {0, 0, 20, 1}, {0, 0, 30, 1}, {0, 0, 40, 1}, DFM_F32, DFM_F32, DFM_F32, true},
-        {{1, 3}, 4, 6, 8, {0, 32, 8, 1}, {0, 48, 6, 1}, {0, 24, 6, 1}, DFM_F32, DFM_F32, DFM_F32, false},
-        {{1, 3}, 4, 6, 8, {0, 8, 24, 1}, {0, 0, 1, 8}, {0, 6, 18, 1}, DFM_F32, DFM_F32, DFM_F32, true},
-        {{2, 3}, 4, 6, 8, {96, 32, 8, 1}, {0, 48, 6, 1}, {72, 24, 6, 1}, DFM_F32, DFM_F32, DFM_F32, false},
-        {{1, 1}, 1, 7, 9, {0, 0, 0, 1}, {0, 0, 7, 1}, {0, 0, 0, 1}, DFM_F32, DFM_F32, DFM_F32, false},
-        {{1, 1}, 5, 1, 9, {0, 0, 9, 1}, {0, 0, 1, 0}, {0, 0, 1, 0}, DFM_F32, DFM_F32, DFM_F32, false},
-        {{1, 1}, 5, 7, 1, {0, 0, 1, 0}, {0, 0, 0, 1}, {0, 0, 7, 1}, DFM_F32, DFM_F32, DFM_F32, false},
-        {{1, 1}, 1, 1, 1, {0, 0, 0, 0}, {0, 0, 0, 0}, {0, 0, 0, 0}, DFM_F32, DFM_F32, DFM_F32, true},
-        {{1, 1}, 64, 96, 128, {0, 0, 128, 1}, {0, 0, 1, 128}, {0, 0, 96, 1}, DFM_BF16, DFM_BF16, DFM_F32, false},
-        {{1, 1}, 6, 9, 33, {0, 0, 33, 1}, {0, 0, 1, 33}, {0, 0, 9, 1}, DFM_BF16, DFM_BF16, DFM_BF16, true},
+        {{1, 1}, 5, 7, 9, {0, 0, 9, 1}, {0, 0, 7, 1}, {0, 0, 7, 1}, F, F, F, false},
+        {{1, 1}, 5, 7, 9, {0, 0, 1, 5}, {0, 0, 1, 9}, {0, 0, 7, 1}, F, F, F, true},
+        {{1, 1}, 5, 7, 9, {0, 0, 20, 1}, {0, 0, 30, 1}, {0, 0, 40, 1}, F, F, F, true},
+        {{1, 3}, 4, 6, 8, {0, 32, 8, 1}, {0, 48, 6, 1}, {0, 24, 6, 1}, F, F, F, false},
+        {{1, 3}, 4, 6, 8, {0, 8, 24, 1}, {0, 0, 1, 8}, {0, 6, 18, 1}, F, F, F, true},
+        {{2, 3}, 4, 6, 8, {96, 32, 8, 1}, {0, 48, 6, 1}, {72, 24, 6, 1}, F, F, F, false},
+        {{1, 1}, 1, 7, 9, {0, 0, 0, 1}, {0, 0, 7, 1}, {0, 0, 0, 1}, F, F, F, false},
+        {{1, 1}, 5, 1, 9, {0, 0, 9, 1}, {0, 0, 1, 0}, {0, 0, 1, 0}, F, F, F, false},
+        {{1, 1}, 5, 7, 1, {0, 0, 1, 0}, {0, 0, 0, 1}, {0, 0, 7, 1}, F, F, F, false},
+        {{1, 1}, 1, 1, 1, {0, 0, 0, 0}, {0, 0, 0, 0}, {0, 0, 0, 0}, F, F, F, true},
+        {{1, 1}, 64, 96, 128, {0, 0, 128, 1}, {0, 0, 1, 128}, {0, 0, 96, 1}, H, H, F, false},
+        {{1, 1}, 6, 9, 33, {0, 0, 33, 1}, {0, 0, 1, 33}, {0, 0, 9, 1}, H, H, H, true},
     };
     for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
         char what[32];
@@ -87,6 +94,7 @@ static void test_refuses_mixed(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_layouts), cmocka_unit_test(test_refuses_mixed)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_layouts),
+                                       cmocka_unit_test(test_refuses_mixed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

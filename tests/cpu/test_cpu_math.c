@@ -28,7 +28,12 @@ WRAP(f_sin) WRAP(f_cos)
 static void test_bounds(void **state)
 {
     (void)state;
-    const struct { const char *name; float (*f)(float); double (*g)(double); double lo, hi, limit; } t[] = {
+    const struct {
+        const char *name;
+        float (*f)(float);
+        double (*g)(double);
+        double lo, hi, limit;
+    } t[] = {
         {"exp", wf_exp, exp, -87, 88.7, 1.5},      {"exp tiny", wf_exp, exp, -103, -87, 1.5},
         {"expm1", wf_expm1, expm1, -10, 10, 2},    {"expm1 small", wf_expm1, expm1, -1e-2, 1e-2, 1},
         {"log", wf_log, log, 1e-30, 1e3, 1.5},     {"log near 1", wf_log, log, 0.5, 2, 1.5},
@@ -73,6 +78,7 @@ static void test_special(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_bounds), cmocka_unit_test(test_special)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_bounds),
+                                       cmocka_unit_test(test_special)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

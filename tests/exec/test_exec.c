@@ -252,13 +252,14 @@ static void weights_load_by_name(void **state)
     rt_close(r);
 }
 
-/* Only what the file lacks is made: the buffer pos (1, 2, ..) stays zero if it is there; so do w and
- * u (7, 8, ..), which one loop fills, if both are. State that was used is cleared. */
+/* Only what the file lacks is made: the buffer pos (1, 2, ..) stays zero if it is there; so do w
+ * and u (7, 8, ..), which one loop fills, if both are. State that was used is cleared. */
 static void init_leaves_out_what_is_given(void **state)
 {
     rt_fixture *f = *state;
     rt *r = open_toy(f, &cpu, &plain);
-    put all[] = {{"pos", DFM_F32, 1, {4}}, {"net.u", DFM_F32, 1, {4}}, {"layer.w", DFM_F32, 1, {16}}};
+    put all[] = {{"pos", DFM_F32, 1, {4}}, {"net.u", DFM_F32, 1, {4}},
+                 {"layer.w", DFM_F32, 1, {16}}};
     for (uint32_t k = 0; k < 4; k++) {       /* k of them are there */
         ckpt_weights w;
         float v[32];
@@ -389,8 +390,8 @@ int main(void)
         RT_TEST(init_fills_weights), RT_TEST(forward_multiplies), RT_TEST(inputs_are_checked),
         RT_TEST(draws_are_replaced), RT_TEST(accumulation_is_the_mean), RT_TEST(training_fits),
         RT_TEST(nan_stops_the_update), RT_TEST(weights_load_by_name),
-        RT_TEST(init_leaves_out_what_is_given), RT_TEST(fresh_state_is_untouched), RT_TEST(null_counts),
-        RT_TEST(unfit_plans_are_refused), RT_TEST(exposed_plans_are_refused),
+        RT_TEST(init_leaves_out_what_is_given), RT_TEST(fresh_state_is_untouched),
+        RT_TEST(null_counts), RT_TEST(unfit_plans_are_refused), RT_TEST(exposed_plans_are_refused),
         RT_TEST(public_interface),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,14 +41,14 @@ static void test_language_example(void **state)
                         "wan_1_3b.dfm:4:12: error[E0304]: dims `F` and `D` do not meet in `+`\n");
     assert_string_equal(
         front_reports(&f, DIAG_JSON),
-        "{\"severity\": \"error\", \"code\": \"E0304\", \"message\": \"dims `F` and `D` do not meet "
-        "in `+`\", \"file\": \"wan_1_3b.dfm\", \"line\": 4, \"column\": 12, \"end_line\": 4, "
-        "\"end_column\": 13, \"labels\": [{\"file\": \"wan_1_3b.dfm\", \"line\": 4, \"column\": 14, "
-        "\"end_line\": 4, \"end_column\": 20, \"text\": \"f32[B, S, F]\"}, {\"file\": "
+        "{\"severity\": \"error\", \"code\": \"E0304\", \"message\": \"dims `F` and `D` do not "
+        "meet in `+`\", \"file\": \"wan_1_3b.dfm\", \"line\": 4, \"column\": 12, \"end_line\": 4, "
+        "\"end_column\": 13, \"labels\": [{\"file\": \"wan_1_3b.dfm\", \"line\": 4, \"column\": "
+        "14, \"end_line\": 4, \"end_column\": 20, \"text\": \"f32[B, S, F]\"}, {\"file\": "
         "\"wan_1_3b.dfm\", \"line\": 4, \"column\": 10, \"end_line\": 4, \"end_column\": 13, "
-        "\"text\": \"bf16[B, S, D]\"}], \"notes\": [\"F = 8960, D = 1536 in variant \\\"1.3B\\\"\"], "
-        "\"help\": [\"the second matrix of the MLP is missing: `linear(f, F -> D) as "
-        "\\\"ffn.2\\\"`\"]}\n");
+        "\"text\": \"bf16[B, S, D]\"}], \"notes\": [\"F = 8960, D = 1536 in variant "
+        "\\\"1.3B\\\"\"], \"help\": [\"the second matrix of the MLP is missing: `linear(f, F -> D) "
+        "as \\\"ffn.2\\\"`\"]}\n");
     front_close(&f);
 }
 

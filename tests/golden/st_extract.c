@@ -21,7 +21,8 @@ static dfm_status extract(dfm_arena *a, char **argv, dfm_err *err)
         t[n] = in.t[i];
         t[n++].name += strlen(argv[2]);
     }
-    if (n == 0) return dfm_fail(err, DFM_BAD_DATA, "%s: no name begins with '%s'", argv[1], argv[2]);
+    if (n == 0)
+        return dfm_fail(err, DFM_BAD_DATA, "%s: no name begins with '%s'", argv[1], argv[2]);
     return st_write(a, argv[3], t, n, err);
 }
 

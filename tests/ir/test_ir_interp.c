@@ -216,9 +216,10 @@ static void documentation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scans),         cmocka_unit_test(nested),      cmocka_unit_test(calls),
-        cmocka_unit_test(equal_bodies), cmocka_unit_test(rounding),      cmocka_unit_test(environment), cmocka_unit_test(costs),
-        cmocka_unit_test(documentation),
+        cmocka_unit_test(scans),    cmocka_unit_test(nested),
+        cmocka_unit_test(calls),    cmocka_unit_test(equal_bodies),
+        cmocka_unit_test(rounding), cmocka_unit_test(environment),
+        cmocka_unit_test(costs),    cmocka_unit_test(documentation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -185,7 +185,8 @@ static void damaged(const char *text, const char *place)
 }
 
 #define HEAD                                                                                       \
-    "module {model=\"\", train=\"\", sampler=\"\", variant=\"\", precision=\"\", strict=0, batch=-}\n"
+    "module {model=\"\", train=\"\", sampler=\"\", variant=\"\", precision=\"\", strict=0, "       \
+    "batch=-}\n"
 
 static void errors(void **state)
 {

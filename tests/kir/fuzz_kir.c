@@ -1,5 +1,5 @@
-/* fuzz_kir.c - the text form of the kernel IR: any bytes are read or refused; what is read and keeps the
- * rules prints, and what is printed reads back as the same text. */
+/* fuzz_kir.c - the text form of the kernel IR: any bytes are read or refused; what is read and
+ * keeps the rules prints, and what is printed reads back as the same text. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

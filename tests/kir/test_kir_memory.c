@@ -1,5 +1,5 @@
-/* test_kir_memory.c - the memory plan: what shares memory, how near the bound it comes, that it does
- * not depend on the number of layers, and that a wrong plan is found (compiler/truth/shadow.h). */
+/* test_kir_memory.c - the memory plan: what shares memory, how near the bound it comes, that the
+ * number of layers does not matter, and that a wrong plan is found (compiler/truth/shadow.h). */
 #include <stdio.h>
 
 #include "tests/autodiff/random_graph.h"
@@ -18,8 +18,10 @@ static const ir_graph *block_grad(fx *f, int64_t layers)
     ir_builder b = fx_body(f, "body", &index);
     fx_formal(&b, ir_tensor(f->m, DFM_I32, NULL, 0));
     ir_val x = fx_formal(&b, fx_type(f, DFM_F32, "R,D"));
-    ir_val w = fx_formal(&b, fx_type(f, DFM_F32, "H,D")), v = fx_formal(&b, fx_type(f, DFM_F32, "D,H"));
-    ir_val bias = fx_formal(&b, fx_type(f, DFM_F32, "H")), g = fx_formal(&b, fx_type(f, DFM_F32, "D"));
+    ir_val w = fx_formal(&b, fx_type(f, DFM_F32, "H,D"));
+    ir_val v = fx_formal(&b, fx_type(f, DFM_F32, "D,H"));
+    ir_val bias = fx_formal(&b, fx_type(f, DFM_F32, "H"));
+    ir_val g = fx_formal(&b, fx_type(f, DFM_F32, "D"));
     ir_pair by_d = {d, d}, by_h = {h, h};
     ir_val p = ir_contract_over(&b, x, w, &by_d, 1, fx_type(f, DFM_F32, "R,H"));
     ir_val y = ir_map1(&b, IR_FN_SIN, add(&b, p, bias));

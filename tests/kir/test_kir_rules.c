@@ -250,8 +250,8 @@ static void a_chain_needs_two_buffers(void **state)
     dfm_arena_destroy(a);
 }
 
-/* Of the kernel: 2 per row, 3 per lane, 1 per row, 1 per lane; t has 6 elements, of which the 4 rows
- * load 4. Of the product: 4 x 4 x 8. A loop itself costs nothing. */
+/* Of the kernel: 2 per row, 3 per lane, 1 per row, 1 per lane; t has 6 elements, of which the 4
+ * rows load 4. Of the product: 4 x 4 x 8. A loop itself costs nothing. */
 static void costs_count_what_is_done(void **state)
 {
     dfm_arena *a = dfm_arena_create("test");

@@ -15,17 +15,18 @@
 typedef struct model { const char *title, *argv[24]; double floor; } model;
 
 static const model models[] = {
-    {"dit, flow", {"dfmc", DFM_SOURCE_DIR "/models/dit.dfm", "--set", "dim.B=3", "--set", "dim.D=36",
-                   "--set", "dim.H=3", "--set", "dim.L=2"}, 1e-5},
-    {"dit, ddpm, ddim", {"dfmc", DFM_SOURCE_DIR "/models/dit.dfm", "--train", "ddpm", "--sampler", "ddim",
-                         "--set", "dim.B=2", "--set", "dim.Co=2*C", "--set", "dim.D=24", "--set",
-                         "dim.H=2", "--set", "dim.L=3", "--set", "dim.Y=6", "--set", "dim.X=10",
-                         "--set", "dim.L=2"}, 2e-5},
-    {"dit, bf16", {"dfmc", DFM_SOURCE_DIR "/models/dit.dfm", "--set", "dim.B=3", "--set", "dim.D=32",
-                   "--set", "dim.H=2", "--set", "dim.L=2", "--precision", "bf16"}, 4e-2},
-    {"wan", {"dfmc", DFM_SOURCE_DIR "/models/wan_1_3b.dfm", "--precision", "f32", "--set", "dim.B=2",
-             "--set", "dim.T=2", "--set", "dim.Y=4", "--set", "dim.X=6", "--set", "dim.C=3", "--set",
-             "dim.D=48", "--set", "dim.H=2", "--set", "dim.F=50"}, 2e-5},
+    {"dit, flow", {"dfmc", DFM_SOURCE_DIR "/models/dit.dfm", "--set", "dim.B=3", "--set",
+                   "dim.D=36", "--set", "dim.H=3", "--set", "dim.L=2"}, 1e-5},
+    {"dit, ddpm, ddim", {"dfmc", DFM_SOURCE_DIR "/models/dit.dfm", "--train", "ddpm", "--sampler",
+                         "ddim", "--set", "dim.B=2", "--set", "dim.Co=2*C", "--set", "dim.D=24",
+                         "--set", "dim.H=2", "--set", "dim.L=3", "--set", "dim.Y=6", "--set",
+                         "dim.X=10", "--set", "dim.L=2"}, 2e-5},
+    {"dit, bf16", {"dfmc", DFM_SOURCE_DIR "/models/dit.dfm", "--set", "dim.B=3", "--set",
+                   "dim.D=32", "--set", "dim.H=2", "--set", "dim.L=2", "--precision",
+                   "bf16"}, 4e-2},
+    {"wan", {"dfmc", DFM_SOURCE_DIR "/models/wan_1_3b.dfm", "--precision", "f32", "--set",
+             "dim.B=2", "--set", "dim.T=2", "--set", "dim.Y=4", "--set", "dim.X=6", "--set",
+             "dim.C=3", "--set", "dim.D=48", "--set", "dim.H=2", "--set", "dim.F=50"}, 2e-5},
     {"novel", {"dfmc", DFM_SOURCE_DIR "/models/novel.dfm", "--set", "dim.B=2"}, 2e-5},
 };
 

@@ -68,7 +68,8 @@ void failure_report(const failure *f)
         char path[] = "/tmp/dfm-shrink-XXXXXX.dfm";
         int fd = mkstemps(path, 4);
         check_options o = f->o;
-        o.compiled = o.compiled && (!strncmp(f->out->stage, "code", 4) || !strcmp(f->out->stage, "crash"));
+        o.compiled = o.compiled &&
+                     (!strncmp(f->out->stage, "code", 4) || !strcmp(f->out->stage, "crash"));
         if (fd >= 0) {
             close(fd);
             text = shrink_text(a, text, path, &o, f->out);
@@ -78,7 +79,8 @@ void failure_report(const failure *f)
     printf("---- program ----\n%s-----------------\n", text);
     kept = keep(a, f, text);
     if (kept) printf("again: test_random_programs --file %s\n", kept);
-    if (kept && !f->save) printf("keep it: the same run with --save writes to tests/random/regress\n");
+    if (kept && !f->save)
+        printf("keep it: the same run with --save writes to tests/random/regress\n");
     fflush(stdout);
     dfm_arena_destroy(a);
 }

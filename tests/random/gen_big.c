@@ -176,7 +176,9 @@ void gs_attend(gen *g)
     k.d[k.n++] = feat;
     v.d[v.n++] = over;
     v.d[v.n++] = val;
-    if (gelems(g, &q) > gen_elems(g) || gelems(g, &k) > gen_elems(g) || gelems(g, &v) > gen_elems(g)) return;
+    if (gelems(g, &q) > gen_elems(g) || gelems(g, &k) > gen_elems(g) ||
+        gelems(g, &v) > gen_elems(g))
+        return;
     dset u = gunion(&q, &k), r;
     r = gwithout(&u, over);
     r = gwithout(&r, seq);

@@ -102,7 +102,7 @@ const char *gfresh(gen *g, const char *prefix);
 /* The value with its dims in exactly this order: through a block that declares it. */
 gval *gordered(gen *g, const gval *v, const dset *order);
 
-/* -- gen_stmt.c, gen_view.c, gen_big.c, gen_net.c, gen_op.c: each adds a line or several, or nothing ------ */
+/* -- gen_stmt.c, gen_view.c, gen_big.c, gen_net.c, gen_op.c: each adds lines, or nothing ------- */
 typedef void gstmt(gen *g);
 gstmt gs_unary, gs_binary, gs_separated, gs_ints, gs_bools, gs_select, gs_reduce, gs_std,
     gs_overlap;

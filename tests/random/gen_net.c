@@ -260,6 +260,7 @@ void gs_ties(gen *g)
     case 1: gput(g, GF, &r, "%s(f32(%s %% 3), %s)", gchance(g, 50) ? "max" : "min", i->name,
                  gname(g, d));
         return;
-    default: gput(g, GF, &i->ds, "max(f32(%s %% 3), 1.0) + min(f32(%s %% 2), 1.0)", i->name, i->name);
+    default:
+        gput(g, GF, &i->ds, "max(f32(%s %% 3), 1.0) + min(f32(%s %% 2), 1.0)", i->name, i->name);
     }
 }

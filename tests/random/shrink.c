@@ -200,14 +200,16 @@ static bool shorten(work *w, uint32_t i)
     const char *word = line + strspn(line, " ");
     if (dfm_starts_with(word, "return ")) from = word + 7;
     else if (dfm_starts_with(word, "minimize ")) from = word + 9;
-    else if (eq && !dfm_starts_with(word, "dim ") && !dfm_starts_with(word, "param ")) from = eq + 3;
+    else if (eq && !dfm_starts_with(word, "dim ") && !dfm_starts_with(word, "param "))
+        from = eq + 3;
     if (!from || strchr(line, '{')) return false;
     part_list found = {.p = {{from, from + strlen(from)}}, .n = 1};
     find_parts(from, &found);
     for (uint32_t o = 0; o < found.n; o++)
         for (uint32_t k = 0; k < found.n && !late(w); k++) {
             part out = found.p[o], in = found.p[k];
-            if (in.from < out.from || in.to > out.to || in.to - in.from >= out.to - out.from) continue;
+            if (in.from < out.from || in.to > out.to || in.to - in.from >= out.to - out.from)
+                continue;
             lines l = w->best;
             l.p[i] = dfm_fmt(w->a, "%.*s%.*s%s", (int)(out.from - line), line,
                              (int)(in.to - in.from), in.from, out.to);

@@ -1,5 +1,5 @@
 /* shrink.h - make a failing program small: drop lines and definitions, put older values in the
- * place of newer ones, take expressions apart, lower extents, as long as it fails in the same way. */
+ * place of newer ones, take expressions apart, lower extents, while it fails in the same way. */
 #ifndef DFM_TESTS_RANDOM_SHRINK_H
 #define DFM_TESTS_RANDOM_SHRINK_H
 

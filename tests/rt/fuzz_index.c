@@ -1,5 +1,5 @@
-/* fuzz_index.c - any bytes as the index of split weights, beside one file of weights: what is accepted
- * opens no file but that one. */
+/* fuzz_index.c - any bytes as the index of split weights, beside one file of weights: what is
+ * accepted opens no file but that one. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
-/* fuzz_manifest.c - any bytes as the MANIFEST of a checkpoint, with its check made right, so that the rules
- * behind it are reached: what is accepted names plain files of the folder, each once, and its text reads
- * back as the same list. */
+/* fuzz_manifest.c - any bytes as the MANIFEST of a checkpoint, with its check made right, so that
+ * the rules behind it are reached: what is accepted names plain files of the folder, each once, and
+ * its text reads back as the same list. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,8 @@
 /* fuzz_member.c - any bytes as one member of a sample, decoded into a field.
  *
- * The first four bytes choose: the kind of member (cls, json, json:a, npy), the field's element type, its
- * rank and padding, its extents. What is accepted fills the field and writes nothing beside it.
+ * The first four bytes choose: the kind of member (cls, json, json:a, npy), the field's element
+ * type, its rank and padding, its extents. What is accepted fills the field and writes nothing
+ * beside it.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -14,7 +15,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     static const char *const sources[] = {"cls", "x.json", "x.json:a", "x.json:a.b", "x.npy"};
-    static const dfm_dtype types[] = {DFM_F32, DFM_BF16, DFM_F64, DFM_I32, DFM_I64, DFM_U8, DFM_BOOL};
+    static const dfm_dtype types[] = {DFM_F32, DFM_BF16, DFM_F64, DFM_I32,
+                                      DFM_I64, DFM_U8, DFM_BOOL};
     if (n < 4) return 0;
     uint64_t shape[3] = {data[3] & 3, data[3] >> 2 & 3, data[3] >> 4 & 3};
     data_field f = {.name = "field", .source = sources[data[0] % 5], .dtype = types[data[1] % 7],

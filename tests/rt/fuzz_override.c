@@ -1,5 +1,5 @@
-/* fuzz_override.c - lines as key=value words of a command line: what they set, written as YAML and read
- * back, is the same. A line that begins with '/' is a pattern of shards. */
+/* fuzz_override.c - lines as key=value words of a command line: what they set, written as YAML and
+ * read back, is the same. A line that begins with '/' is a pattern of shards. */
 #include <ctype.h>
 #include <stdint.h>
 #include <stdlib.h>

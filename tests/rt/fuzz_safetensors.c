@@ -33,8 +33,8 @@ static void read_one(const uint8_t *data, size_t n)
     dfm_arena_destroy(a);
 }
 
-/* As it is; and, if it begins with '{', as a header up to its last '}' (or the NUL, as data begins) with
- * the right length before it: else hardly a change gets past the length. */
+/* As it is; and, if it begins with '{', as a header up to its last '}' (or the NUL, as data begins)
+ * with the right length before it: else hardly a change gets past the length. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     read_one(data, n);

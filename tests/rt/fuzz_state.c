@@ -1,4 +1,4 @@
-/* fuzz_state.c - any text as the state.json of a run: what is accepted, written again, reads the same. */
+/* fuzz_state.c - any text as the state.json of a run: what is accepted survives writing. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

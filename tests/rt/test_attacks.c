@@ -50,7 +50,8 @@ static const char *wrong(rt_fixture *f, const char *line, const char *words)
 {
     const char *path = dfm_path_join(f->arena, ATTACKS, line);
     if (!dfm_file_exists(path)) return "it is missing";
-    dfm_status s = read_any(f, path), want = dfm_ends_with(line, ".yaml") ? DFM_BAD_CONFIG : DFM_BAD_DATA;
+    dfm_status s = read_any(f, path);
+    dfm_status want = dfm_ends_with(line, ".yaml") ? DFM_BAD_CONFIG : DFM_BAD_DATA;
     if (!strcmp(words, "ok"))
         return s == DFM_OK ? NULL : dfm_fmt(f->arena, "refused: %s", f->err.text);
     if (s != want) return dfm_fmt(f->arena, "status %d, not %d", (int)s, (int)want);

@@ -252,7 +252,8 @@ static void hostile_manifests(void **state)
         {FILES("{\"name\": \"x\", \"bytes\": -1, " HASH "}"), "lists a file wrongly"},
         {FILES("{\"name\": \"x\", \"bytes\": 1.5, " HASH "}"), "lists a file wrongly"},
         {FILES("{\"name\": \"x\", \"bytes\": 1}"), "lists a file wrongly"},
-        {FILES("{\"name\": \"x\", \"bytes\": 1, \"xxh3_128\": \"0g000000000000000000000000000000\"}"),
+        {FILES("{\"name\": \"x\", \"bytes\": 1, "
+               "\"xxh3_128\": \"0g000000000000000000000000000000\"}"),
          "lists a file wrongly"},
         {FILES("{\"name\": \"x\", \"bytes\": 1, " HASH "}"), "'x': No such file"},
         {FILES(""), "has no state.json"},
@@ -333,8 +334,9 @@ static void full_disk(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RT_TEST(round_trip), RT_TEST(killed_anywhere), RT_TEST(killed_any_time), RT_TEST(damage_falls_back),
-        RT_TEST(cut_files_and_missing_files), RT_TEST(hostile_manifests), RT_TEST(pruning_and_serials), RT_TEST(leftovers),
+        RT_TEST(round_trip), RT_TEST(killed_anywhere), RT_TEST(killed_any_time),
+        RT_TEST(damage_falls_back), RT_TEST(cut_files_and_missing_files),
+        RT_TEST(hostile_manifests), RT_TEST(pruning_and_serials), RT_TEST(leftovers),
         RT_TEST(full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

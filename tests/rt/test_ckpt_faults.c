@@ -41,7 +41,10 @@ int __wrap_fsync(int fd);
 int __wrap_fsync(int fd) { return fails("fsync") ? -1 : __real_fsync(fd); }
 int __real_rename(const char *a, const char *b);
 int __wrap_rename(const char *a, const char *b);
-int __wrap_rename(const char *a, const char *b) { return fails("rename") ? -1 : __real_rename(a, b); }
+int __wrap_rename(const char *a, const char *b)
+{
+    return fails("rename") ? -1 : __real_rename(a, b);
+}
 int __real_mkdir(const char *p, mode_t m);
 int __wrap_mkdir(const char *p, mode_t m);
 int __wrap_mkdir(const char *p, mode_t m) { return fails("mkdir") ? -1 : __real_mkdir(p, m); }
@@ -93,13 +96,15 @@ static int run_faults(rt_fixture *f, const char *name, int error)
         dfm_status s = save(f, folder, step + 1);
         const char *hit = plan.hit;
         plan.countdown = -1;
-        if (s != DFM_OK && s != DFM_CANNOT_WRITE) fail_msg("call %d (%s): status %d", n, hit, (int)s);
+        if (s != DFM_OK && s != DFM_CANNOT_WRITE)
+            fail_msg("call %d (%s): status %d", n, hit, (int)s);
         if (s != DFM_OK && !f->err.text[0]) fail_msg("call %d (%s): no message", n, hit);
         if (error == EINTR && hit && !strcmp(hit, "write")) RT_OK(f, s);
         dfm_err_clear(&f->err);
         uint64_t got = loaded_step(f, folder);
         if (got != step + 1 && (s == DFM_OK || got != step))
-            fail_msg("call %d (%s): step %d loads after a save of %d", n, hit, (int)got, (int)step + 1);
+            fail_msg("call %d (%s): step %d loads after a save of %d", n, hit, (int)got,
+                     (int)step + 1);
         if (!hit) return n;
         assert_true(n < 500);
         step = got + 1;

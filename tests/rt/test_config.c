@@ -1,4 +1,4 @@
-/* test_config.c - defaults, YAML, overrides, writing back, and the exact text of every complaint. */
+/* test_config.c - defaults, YAML, overrides, writing back, and the exact text of complaints. */
 #include "tests/rt/rt_test.h"
 
 #include "runtime/app/config.h"

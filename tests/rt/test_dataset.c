@@ -1,4 +1,4 @@
-/* test_dataset.c - decoding, order, exact resume, windows, mock data, and errors with their place. */
+/* test_dataset.c - decoding, order, exact resume, windows, mock data, errors with their place. */
 #include "tests/rt/tar_test.h"
 
 #include "runtime/data/dataset.h"
@@ -14,7 +14,8 @@ static const char *write_set(rt_fixture *f, const char *name, int n, int shards)
         dfm_sb sb = dfm_sb_make(f->arena);
         for (int end = n * (s + 1) / shards; i < end; i++) {
             tar_add_text(&sb, dfm_fmt(f->arena, "%05d.cls", i), dfm_fmt(f->arena, "%d\n", i));
-            tar_add_npy(&sb, dfm_fmt(f->arena, "%05d.image.npy", i), DFM_F64, 3, image_shape, 10 * i);
+            tar_add_npy(&sb, dfm_fmt(f->arena, "%05d.image.npy", i), DFM_F64, 3, image_shape,
+                        10 * i);
         }
         tar_end(&sb);
         rt_write(dfm_path_join(f->arena, folder, dfm_fmt(f->arena, "s-%03d.tar", s)), sb.p, sb.n);
@@ -36,7 +37,8 @@ static void take(rt_fixture *f, data_set *d, uint32_t batch, int n, int32_t *out
         const float *x = b->fields[0];
         const int32_t *label = b->fields[1];
         for (uint32_t k = 0; k < batch; k++) {
-            for (int j = 0; j < 6; j++) assert_true(x[k * 6 + (uint32_t)j] == (float)(10 * label[k] + j));
+            for (int j = 0; j < 6; j++)
+                assert_true(x[k * 6 + (uint32_t)j] == (float)(10 * label[k] + j));
             out[i + (int)k] = label[k];
         }
         if (next) *next = b->next;
@@ -227,7 +229,8 @@ static void members(void **state)
     static const struct { const char *source, *words; } t[] = {
         {"meta.json:bad", "regular array"}, {"meta.json:s", "regular array"},
         {"meta.json:none", "no value 'none'"}, {"meta.json:m.x", "no value"},
-        {"meta.json:t", "its shape is []; 'm' needs [2, 2]"}, {"meta.txt", "has no member 'meta.txt'"},
+        {"meta.json:t", "its shape is []; 'm' needs [2, 2]"},
+        {"meta.txt", "has no member 'meta.txt'"},
     };
     for (size_t i = 0; i < DFM_LEN(t); i++) {
         data_field bad = m;

@@ -211,7 +211,8 @@ static void grid_in_colour_and_limits(void **state)
     assert_int_equal(at[0], 255);
     assert_int_equal(at[1], 128);
     assert_int_equal(at[2], 0);
-    RT_FAILS(f, met_png_grid(rt_path(f, "no/c.png"), &g, &f->err), DFM_CANNOT_WRITE, "cannot create");
+    RT_FAILS(f, met_png_grid(rt_path(f, "no/c.png"), &g, &f->err), DFM_CANNOT_WRITE,
+             "cannot create");
     g.rows = 40000;
     RT_FAILS(f, met_png_grid(path, &g, &f->err), DFM_USAGE, "too large");
     g.rows = 0;

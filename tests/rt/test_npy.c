@@ -1,7 +1,8 @@
 /* test_npy.c - .npy headers: what NumPy writes is read, everything else is refused in words. */
 #include "tests/rt/tar_test.h"
 
-static dfm_status parse(rt_fixture *f, int version, const char *header, size_t data, data_array *out)
+static dfm_status parse(rt_fixture *f, int version, const char *header, size_t data,
+                        data_array *out)
 {
     size_t n = strlen(header), start = version == 1 ? 10 : 12;
     unsigned char *p = dfm_alloc(f->arena, start + n + data + 1);
@@ -26,7 +27,8 @@ static void reads(void **state)
     assert_int_equal(x.bytes, 24);
     RT_OK(f, parse(f, 2, HEAD("'|u1'", "()"), 1, &x));
     assert_int_equal(x.rank, 0);
-    RT_OK(f, parse(f, 3, "{\"shape\":(5,),\"fortran_order\":False,\"descr\":\"<i8\"}   \n", 40, &x));
+    RT_OK(f, parse(f, 3, "{\"shape\":(5,),\"fortran_order\":False,\"descr\":\"<i8\"}   \n", 40,
+                   &x));
     assert_int_equal(x.dtype, DFM_I64);
     RT_OK(f, parse(f, 1, HEAD("'<f2'", "(0, 7)"), 0, &x));
     assert_int_equal(x.bytes, 0);
@@ -97,7 +99,8 @@ static void refuses(void **state)
     data_array x;
     RT_FAILS(f, data_npy_parse("\x93NUMPZ\x01\0\0\0", 10, &x, &f->err), DFM_BAD_DATA, "start with");
     RT_FAILS(f, data_npy_parse("\x93NUMPY\x04\0\0\0", 10, &x, &f->err), DFM_BAD_DATA, "version");
-    RT_FAILS(f, data_npy_parse("\x93NUMPY\x02\0\xff\xff", 10, &x, &f->err), DFM_BAD_DATA, "cut off");
+    RT_FAILS(f, data_npy_parse("\x93NUMPY\x02\0\xff\xff", 10, &x, &f->err), DFM_BAD_DATA,
+             "cut off");
     RT_FAILS(f, data_npy_parse("\x93NUMPY\x02\0\xff\xff\xff\xff", 12, &x, &f->err), DFM_BAD_DATA,
              "64 KiB");
     RT_FAILS(f, data_npy_parse("\x93NUMPY\x01\0\xff\0", 10, &x, &f->err), DFM_BAD_DATA,

@@ -129,7 +129,8 @@ static void golden_bits(void **state)
                                           1000);
     }
     char hex[33];
-    assert_string_equal(dfm_hash128_hex(dfm_hash128_of(x, sizeof x), hex), "ca1eba474434745f852530af7340b4ab");
+    assert_string_equal(dfm_hash128_hex(dfm_hash128_of(x, sizeof x), hex),
+                        "ca1eba474434745f852530af7340b4ab");
 }
 
 int main(void)

@@ -122,7 +122,8 @@ static void refuses_hostile_headers(void **state)
         {"{\"a\":{}}", "not {dtype, shape, data_offsets}", 0},
         {"{\"a\":", "header byte", 0},
         {"{} x", "header byte", 0},
-        {"{\"a\\u0000b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", "header byte", 4},
+        {"{\"a\\u0000b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", "header byte",
+         4},
         {"{\"a\xff\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", "header byte", 4},
         {"{\"\\u001b[31m\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
          "control characters", 4},
@@ -238,7 +239,8 @@ static void diffusers_pipeline(void **state)
     ckpt_weights w;
     RT_OK(f, dfm_make_folders(rt_path(f, "transformer/transformer"), &f->err));
     write_one(f, "transformer/diffusion_pytorch_model.safetensors", "x", 1);
-    RT_FAILS(f, ckpt_weights_open(f->arena, f->folder, &w, &f->err), DFM_BAD_DATA, "no .safetensors");
+    RT_FAILS(f, ckpt_weights_open(f->arena, f->folder, &w, &f->err), DFM_BAD_DATA,
+             "no .safetensors");
     rt_write_text(rt_path(f, "model_index.json"), "{}");
     RT_OK(f, ckpt_weights_open(f->arena, f->folder, &w, &f->err));
     assert_string_equal(w.tensors[0].name, "x");
@@ -310,9 +312,11 @@ static void write_failures(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RT_TEST(round_trip), RT_TEST(many_names), RT_TEST(clean_text), RT_TEST(accepts_what_others_write),
+        RT_TEST(round_trip), RT_TEST(many_names), RT_TEST(clean_text),
+        RT_TEST(accepts_what_others_write),
         RT_TEST(refuses_hostile_headers), RT_TEST(refuses_hostile_lengths),
-        RT_TEST(refuses_every_prefix), RT_TEST(folders), RT_TEST(diffusers_pipeline), RT_TEST(indexes), RT_TEST(write_failures),
+        RT_TEST(refuses_every_prefix), RT_TEST(folders), RT_TEST(diffusers_pipeline),
+        RT_TEST(indexes), RT_TEST(write_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

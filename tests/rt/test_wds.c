@@ -253,7 +253,8 @@ static void patterns(void **state)
     RT_OK(f, list(f, "odd{.tar", &got));
     assert_string_equal(got, "odd{.tar");
     RT_OK(f, list(f, "", &got));
-    assert_string_equal(got, "a-1.tar a-2.tar b-1.tar b-2.tar odd{.tar x-008.tar x-009.tar x-010.tar");
+    assert_string_equal(got, "a-1.tar a-2.tar b-1.tar b-2.tar odd{.tar x-008.tar x-009.tar "
+                             "x-010.tar");
     RT_FAILS(f, list(f, "x-{008..011}.tar", &got), DFM_BAD_DATA, "no data at");
     RT_FAILS(f, list(f, "x-{3..1}.tar", &got), DFM_BAD_DATA, "ends before it starts");
     RT_FAILS(f, list(f, "x-{1..", &got), DFM_BAD_DATA, "not closed");
@@ -264,7 +265,8 @@ static void patterns(void **state)
     RT_FAILS(f, list(f, "{a,{b}}", &got), DFM_BAD_DATA, "nest");
     const char **names;
     uint32_t n;
-    RT_FAILS(f, data_shard_list(f->arena, "pipe:cat x", &names, &n, &f->err), DFM_BAD_DATA, "commands");
+    RT_FAILS(f, data_shard_list(f->arena, "pipe:cat x", &names, &n, &f->err), DFM_BAD_DATA,
+             "commands");
     RT_FAILS(f, data_shard_list(f->arena, "s3://x/y.tar", &names, &n, &f->err), DFM_BAD_DATA,
              "addresses");
     RT_FAILS(f, data_shard_list(f->arena, "", &names, &n, &f->err), DFM_BAD_DATA, "empty");

@@ -92,7 +92,8 @@ static uint64_t trainable(const char *file, const char *variant)
 
 static void test_sizes(void **state)
 {
-    const char *dit = DFM_SOURCE_DIR "/models/dit.dfm", *wan = DFM_SOURCE_DIR "/models/wan_1_3b.dfm";
+    const char *dit = DFM_SOURCE_DIR "/models/dit.dfm";
+    const char *wan = DFM_SOURCE_DIR "/models/wan_1_3b.dfm";
     assert_int_equal(trainable(dit, "S/2"), 32865056);
     assert_int_equal(trainable(dit, "B/2"), 130315808);
     assert_int_equal(trainable(dit, "L/2"), 457840672);

@@ -33,9 +33,10 @@ static bool is_keyword(const char *p, int n)
 {
     static const char *const words[] = {
         "dfm", "dim", "const", "require", "block", "model", "op", "train", "sampler", "for",
-        "variant", "precision", "weights", "layout", "where", "import", "as", "init", "tag", "param",
-        "buffer", "data", "in", "return", "repeat", "with", "if", "else", "minimize", "use", "keep",
-        "map", "to", "via", "mesh", "shard", "on", "pipeline", "recompute", "saving", "bucket",
+        "variant", "precision", "weights", "layout", "where", "import", "as", "init", "tag",
+        "param", "buffer", "data", "in", "return", "repeat", "with", "if", "else", "minimize",
+        "use", "keep", "map", "to", "via", "mesh", "shard", "on", "pipeline", "recompute",
+        "saving", "bucket",
         "vjp", "and", "or", "not", "true", "false"};
     for (size_t i = 0; i < DFM_LEN(words); i++)
         if ((int)strlen(words[i]) == n && !memcmp(words[i], p, (size_t)n)) return true;

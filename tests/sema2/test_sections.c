@@ -367,7 +367,7 @@ static void weights_names_and_shapes(void **state)
 /* -- draws ------------------------------------------------------------------------------------ */
 
 /* Whatever the variables are called and wherever the draws stand, no two have the same stream. A
- * body whose carry changes its type is evaluated twice, and the draws behind it are still others. */
+ * body whose carry changes its type is evaluated twice; the draws behind it are still others. */
 static void every_draw_is_its_own(void **state)
 {
     char text[2000];

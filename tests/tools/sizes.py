@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""sizes.py: no source file over 1,000 lines, none without a header comment. Standard library only.
+"""sizes.py: no source file over 1,000 lines, none without a header comment, no line of C over 100
+columns (tables, *.def, may be wider). Standard library only.
 
-    python3 sizes.py [--limit N]
+    python3 sizes.py [--limit N] [--columns N]
 """
 import argparse
 import sys
@@ -9,6 +10,14 @@ import sys
 from tree import ROOT, sources
 
 SUFFIXES = (".c", ".h", ".def", ".l", ".y", ".py", ".sh", ".cmake", ".dfm")
+NARROW = (".c", ".h", ".l", ".y")
+WIDE_FOR_NOW = (                                # their lines are still to be broken
+    "benchmarks/gemm/gemm.c", "codegen/cpu/cpu_micro.c", "codegen/cpu/cpu_micro.h",
+    "codegen/cpu/cpu_product.c", "codegen/cpu/cpu_product.h", "codegen/cpu/templates/attn_bwd.c",
+    "codegen/cpu/templates/attn_fwd.c", "codegen/cpu/templates/attn_tile.h",
+    "codegen/cpu/templates/gemm.c", "codegen/cpu/templates/gemm_tile.h",
+    "tests/cpu/test_cpu_product.c",
+)
 
 
 def says_what_it_is(path, text):
@@ -22,7 +31,9 @@ def says_what_it_is(path, text):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--limit", type=int, default=1000)
-    limit = parser.parse_args().limit
+    parser.add_argument("--columns", type=int, default=100)
+    options = parser.parse_args()
+    limit, columns = options.limit, options.columns
     faults, longest, count = [], (0, ""), 0
     for path in sources(*SUFFIXES):
         if path.suffix == ".dfm" and path.parts[0] != "models":    # input of a test
@@ -35,6 +46,9 @@ def main():
             faults.append("%s has %d lines, at most %d" % (path, n, limit))
         if path.suffix in (".c", ".h", ".def", ".py", ".sh") and not says_what_it_is(path, text):
             faults.append("%s does not say at its start what it is" % path)
+        if path.suffix in NARROW and path.as_posix() not in WIDE_FOR_NOW:
+            faults += ["%s:%d has %d columns, at most %d" % (path, i, len(line), columns)
+                       for i, line in enumerate(text.split("\n"), 1) if len(line) > columns]
     print("%d files, the longest: %s with %d lines" % (count, longest[1], longest[0]))
     if faults or not count:
         sys.exit("\n".join(faults) or "no source files")

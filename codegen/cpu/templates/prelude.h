@@ -30,7 +30,10 @@ INLINE int64_t floor_div(int64_t a, int64_t b)
     return q - (a % b != 0 && (a < 0) != (b < 0));
 }
 INLINE int64_t floor_mod(int64_t a, int64_t b) { return b == 0 ? 0 : a - floor_div(a, b) * b; }
-INLINE int64_t clamp_int(int64_t a, int64_t lo, int64_t hi) { return a < lo ? lo : a > hi ? hi : a; }
+INLINE int64_t clamp_int(int64_t a, int64_t lo, int64_t hi)
+{
+    return a < lo ? lo : a > hi ? hi : a;
+}
 
 /* -- bf16 ------------------------------------------------------------------------------------- */
 INLINE float from_bf16(uint16_t x) { return as_float((int32_t)((uint32_t)x << 16)); }
@@ -84,7 +87,8 @@ INLINE float f_log(float x)
     return x != x || x == INFINITY ? x : y;
 }
 
-/* -- expm1: minimax of (e^x - 1 - x) / x^2 where |x| < 1/2, else exp - 1; log1p: Kahan's correction ---------- */
+/* -- expm1: minimax of (e^x - 1 - x) / x^2 where |x| < 1/2, else exp - 1 ----------------------- */
+/* -- log1p: Kahan's correction ----------------------------------------------------------------- */
 INLINE float f_expm1(float x)
 {
     float p = 0x1.a2b5a2p-16f;
@@ -104,10 +108,10 @@ INLINE float f_log1p(float x)
     return u == 1.0f ? x : x == INFINITY ? x : y;
 }
 
-/* -- tanh: e / (e + 1) of e = (e^2a - 1) / 2, a = |x| = n ln 2 / 2 + r: e = 2^n p(r) + (2^n - 1) / 2,
- * where p is the polynomial of exp at 2 r without its 1, halved, so that nothing cancels. The error
- * of ln 2 / 2 as one float (2.7e-9) times n does not show: the larger n, the flatter tanh. 1 from
- * 9.5 on. --------------------------------------------------------------------------------------- */
+/* -- tanh: e / (e + 1) of e = (e^2a - 1) / 2, a = |x| = n ln 2 / 2 + r:
+ * e = 2^n p(r) + (2^n - 1) / 2, where p is the polynomial of exp at 2 r without its 1, halved, so
+ * that nothing cancels. The error of ln 2 / 2 as one float (2.7e-9) times n does not show: the
+ * larger n, the flatter tanh. 1 from 9.5 on. --------------------------------------------------- */
 INLINE float f_tanh(float x)
 {
     float a = __builtin_fabsf(x);
@@ -126,7 +130,7 @@ INLINE float f_tanh(float x)
     return as_float(as_int(y) | (as_int(x) & INT32_MIN));
 }
 
-/* -- sigmoid: through exp of a negative argument ------------------------------------------------ */
+/* -- sigmoid: through exp of a negative argument ----------------------------------------------- */
 INLINE float f_sigmoid(float x)
 {
     float a = x < 0 ? x : -x;                           /* -|x| */
@@ -136,7 +140,7 @@ INLINE float f_sigmoid(float x)
 }
 
 /* -- erf: x P(x^2) below 1; above, 1 - t exp(Q(t) - x^2) with t = 1 / (1 + x/2). Both are Remez
- * fits of our own (8e-13 relative; 5e-12 in Q's exponent). ----------------------------------------- */
+ * fits of our own (8e-13 relative; 5e-12 in Q's exponent). ------------------------------------- */
 INLINE float f_erf(float x)
 {
     float a = x < 0 ? -x : x, z = x * x;

@@ -62,8 +62,8 @@ static bool pieces_make(const cpu_gemm_shape *s, pieces *p)
     if (ok && s->has_bias) {
         dnnl_dims_t strides;
         for (int i = 0; i < n_batch + 2; i++) strides[i] = i == n_batch + 1 ? 1 : s->n;
-        ok = dnnl_memory_desc_init_by_strides(&p->bias, n_batch + 2, bias_dims, dnnl_f32, strides) ==
-             dnnl_success;
+        ok = dnnl_success == dnnl_memory_desc_init_by_strides(&p->bias, n_batch + 2, bias_dims,
+                                                              dnnl_f32, strides);
     }
     ok = ok &&
          dnnl_matmul_desc_init(&md, &p->a, &p->b, s->has_bias ? &p->bias : NULL, &p->c) ==
@@ -130,7 +130,8 @@ dfm_status cpu_gemm_create(const cpu_gemm_shape *s, cpu_gemm **out, dfm_err *err
     g->engine = p.engine;
     g->scratch_bytes = scratch_of(&p);
     const dnnl_memory_desc_t *sm = dnnl_primitive_desc_query_md(p.pd, dnnl_query_scratchpad_md, 0);
-    bool ok = dnnl_stream_create(&g->stream, g->engine, dnnl_stream_default_flags) == dnnl_success &&
+    dnnl_stream_flags_t plain = dnnl_stream_default_flags;
+    bool ok = dnnl_stream_create(&g->stream, g->engine, plain) == dnnl_success &&
               dnnl_primitive_create(&g->prim, p.pd) == dnnl_success &&
               dnnl_memory_create(&g->a, &p.a, g->engine, DNNL_MEMORY_NONE) == dnnl_success &&
               dnnl_memory_create(&g->b, &p.b, g->engine, DNNL_MEMORY_NONE) == dnnl_success &&
