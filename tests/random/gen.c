@@ -203,7 +203,8 @@ static void write_sampler(gen *g, const dset *ds, bool two, bool ctx, dfm_sb *ou
     const char *more = ctx ? ", ctx" : "";
     dfm_sb_printf(out, "    r = m(x, %s, y%s)%s\n", t, more, of);
     if (gchance(g, 40)) { /* guidance: the model twice, without the label, without the context */
-        dfm_sb_printf(out, "    u = m(x, %s, %s%s)%s\n", t, gchance(g, 50) ? "0" : "0 * y",
+        const char *none = gchance(g, 50) ? "0" : "0 * y";
+        dfm_sb_printf(out, "    u = m(x, %s, %s%s)%s\n", t, g->clamps ? "min(y, 0)" : none,
                       ctx ? gchance(g, 50) ? ", 0 * ctx" : more : "", of);
         dfm_sb_printf(out, "    r = u + %u.5 * (r - u)\n", grnd(g, 3));
     }

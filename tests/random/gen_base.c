@@ -161,7 +161,8 @@ gval *gint_for(gen *g, const dset *ds)
 
 const char *grows(gen *g, const gval *i, uint8_t d)
 {
-    if (i->data || gextent(g, d) > 12) return i->name;
+    if (gextent(g, d) > 12) return i->name;
+    if (i->data) return g->clamps = true, i->name;
     return dfm_fmt(g->a, "min(%s, %s - 1)", i->name, gname(g, d));
 }
 

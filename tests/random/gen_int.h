@@ -61,6 +61,7 @@ typedef struct gen {
     uint32_t n_vals, n_names, n_fns;
     int indent, loops, calls; /* calls: depth of blocks being written */
     bool params, stops; /* may make parameters; may use stop_grad */
+    bool clamps; /* y chooses rows that may not exist: no call may pass a known y */
     bool big; /* some extents reach what targets work on in blocks */
 } gen;
 
