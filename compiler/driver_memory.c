@@ -94,12 +94,20 @@ static uint64_t measure(fit *f, uint32_t level)
 
 /* -- the search -------------------------------------------------------------------------------- */
 
+/* Up by half of the last digit that is printed: what the message says shall be enough. */
+static uint64_t rounded_up(uint64_t bytes)
+{
+    uint64_t unit = 1;
+    while (bytes / unit >= 1024) unit *= 1024;
+    return unit > 1 ? bytes + unit / 200 : bytes;
+}
+
 static int cannot_fit(fit *f, uint64_t budget, uint64_t least)
 {
     driver *d = f->d;
     char a[32], b[32], c[32];
     dfm_fail(&d->err, DFM_BAD_DATA, "%s do not suffice: arena and state need %s",
-             dfm_human_bytes(budget, a), dfm_human_bytes(least, b));
+             dfm_human_bytes(budget, a), dfm_human_bytes(rounded_up(least), b));
     dfm_help(&d->err, "state (weights, gradients, optimizer, averages) takes %s",
              dfm_human_bytes(f->states, a));
     for (uint32_t i = 0; i < f->mem.holders.n && i < 4; i++) {

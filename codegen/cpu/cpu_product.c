@@ -2,9 +2,11 @@
 #include "codegen/cpu/cpu_product.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "codegen/cpu/cpu.h"
+#include "codegen/cpu/cpu_micro.h"
 
 enum {
     MC_LEAST = 64, MC_MOST = 144,            /* rows of a block */
@@ -38,6 +40,10 @@ const cpu_product_level *cpu_product_level_of(const char *arch)
 
 /* -- the rule ---------------------------------------------------------------------------------- */
 
+static int64_t f32_least = 32;               /* rows, columns, sum of an f32 product of ours */
+
+void cpu_product_least(int64_t least) { f32_least = least; }
+
 bool cpu_product_own(const kir_gemm *g, const cpu_product_level *l, const char **out_why)
 {
     const char *ignored;
@@ -49,8 +55,10 @@ bool cpu_product_own(const kir_gemm *g, const cpu_product_level *l, const char *
     if (!l->vl) return *why = "oneDNN: the level has no fused multiply-add", false;
     if (!floats) return *why = "oneDNN: an element type that is neither f32 nor bf16", false;
     if (half && l->bf16) return *why = "oneDNN: the processor has bf16 instructions", false;
-    if (!half) return *why = "oneDNN: it is as fast for f32", false;
-    return *why = "generated: bf16 is converted while it is packed", true;
+    if (half) return *why = "generated: bf16 is converted while it is packed", true;
+    if (g->m < f32_least || g->n < f32_least || g->k < f32_least)
+        return *why = "oneDNN: it is small or thin, packing would not pay", false;
+    return *why = "generated: faster than oneDNN, bias included", true;
 }
 
 /* -- block sizes: of shapes only ------------------------------------------------------------------ */
@@ -116,8 +124,31 @@ static void define_operand(dfm_sb *out, char which, const char *dims, const int6
 
 void cpu_product_begin(dfm_sb *out, const cpu_product_level *l)
 {
+    cpu_micro whole = {.vl = l->vl, .mr = l->mr, .nv = l->nv, .strip = l->mr};
     define(out, "VL", l->vl);
+    define(out, "UNROLL_K", CPU_MICRO_UNROLL);
     dfm_sb_puts(out, cg_text_gemm_tile);
+    static const char *const names[] = {"micro_plain", "micro_add", "micro_bias", "micro_add_bias"};
+    for (size_t i = 0; i < DFM_LEN(names); i++) {
+        whole.name = names[i];
+        whole.add = i & 1;
+        whole.bias = i & 2;
+        cpu_emit_micro(out, &whole);
+    }
+}
+
+/* The innermost loops at the edges of C, if there are such. */
+static void emit_edges(dfm_sb *out, const cpu_product_level *l, const char *symbol, int last_mr, int last_nv)
+{
+    static const char *const names[] = {"few_rows", "few_columns", "corner"};
+    for (int i = 0; i < 3; i++) {
+        char name[256];
+        bool rows = i != 1, columns = i != 0;
+        if ((rows && !last_mr) || (columns && last_nv == l->nv)) continue;
+        snprintf(name, sizeof name, "%s_%s", symbol, names[i]);
+        cpu_emit_micro(out, &(cpu_micro){.name = name, .vl = l->vl, .mr = rows ? last_mr : l->mr,
+                                         .nv = columns ? last_nv : l->nv, .strip = l->mr});
+    }
 }
 
 void cpu_emit_product(dfm_sb *out, const kir_gemm *g, const cpu_product_level *l, const char *symbol)
@@ -142,6 +173,10 @@ void cpu_emit_product(dfm_sb *out, const kir_gemm *g, const cpu_product_level *l
     define(out, "MC", b.mc);
     define(out, "KC", b.kc);
     define(out, "PT", b.pt);
+    int64_t nr = l->vl * l->nv, last = ceil_div(g->n - (ceil_div(g->n, nr) - 1) * nr, l->vl);
+    define(out, "LAST_MR", g->m % l->mr);
+    define(out, "LAST_NV", last);
+    emit_edges(out, l, symbol, (int)(g->m % l->mr), (int)last);
     define_operand(out, 'A', "MK", g->sa, g->a.dtype);
     define_operand(out, 'B', "KN", sb, g->b.dtype);
     define_operand(out, 'C', "MN", sc, g->c.dtype);

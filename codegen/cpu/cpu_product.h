@@ -20,6 +20,9 @@ const cpu_product_level *cpu_product_level_of(const char *arch);
 
 /* Is the product generated? `out_why` (may be NULL): the reason, for remarks. */
 bool cpu_product_own(const kir_gemm *g, const cpu_product_level *l, const char **out_why);
+/* For tests: f32 products from this many rows, columns and terms up are generated (32), that small programs
+ * meet them too. Before anything is lowered. */
+void cpu_product_least(int64_t least);
 /* Bytes of scratch of a generated product: B as f32 in panels. */
 uint64_t cpu_product_scratch(const kir_gemm *g, const cpu_product_level *l);
 /* The C function `symbol`(const kctx *, void *const *); operands a b c [bias] scratch. To be compiled

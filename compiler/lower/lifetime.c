@@ -80,6 +80,7 @@ void life_refresh(lives *s, life *l)
     if (b->mem == KIR_MEM_INPUT) l->from = 0;
     if (b->mem == KIR_MEM_OUTPUT) l->to = s->n_nodes + 1;
     l->bytes = (b->elems * dfm_dtype_bytes(b->dtype) + LIFE_ALIGN - 1) / LIFE_ALIGN * LIFE_ALIGN;
+    if (l->bytes >= LIFE_LARGE) l->bytes += LIFE_SKEW;
 }
 
 dfm_status lives_of(kir_module *m, uint32_t program, dfm_arena *a, lives *out, dfm_err *err)

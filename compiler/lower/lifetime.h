@@ -28,7 +28,7 @@ typedef struct life {
     uint32_t from, to;                       /* live, inclusive */
     bool read_first;                         /* its first node reads it */
     uint8_t walked;                          /* depths of the loops that walk along it */
-    uint64_t bytes, offset;                  /* bytes: rounded up to the plan's alignment */
+    uint64_t bytes, offset;                  /* bytes: rounded up, with LIFE_SKEW */
     DFM_VEC(life_use) uses;                  /* in order */
 } life;
 
@@ -41,7 +41,10 @@ typedef struct lives {
     DFM_VEC(kir_node *) nodes;               /* by number; [0] unused */
 } lives;
 
-enum { LIFE_ALIGN = 64 };
+/* Large buffers are a page and a few cache lines longer than their contents. Else those of equal
+ * shape, often a power of two or three times one in size, begin at the same place of every cache:
+ * a kernel that walks along ten of them has them all in the same sets. */
+enum { LIFE_ALIGN = 64, LIFE_LARGE = 64 << 10, LIFE_SKEW = 4096 + 5 * LIFE_ALIGN };
 
 bool life_is_planned(const kir_buffer *b);   /* has a place in the arena */
 /* Everything in `a`. A program that uses a buffer of another one is an error. */

@@ -265,8 +265,10 @@ static void rule(const char *arch, dfm_dtype d, int64_t m, int64_t n, int64_t k,
 static void test_rule(void **state)
 {
     (void)state;
-    rule("x86-64-v3", F, 2048, 1152, 384, false, "as fast for f32");
-    rule("x86-64-v4", F, 384, 384, 2048, false, "as fast for f32");
+    rule("x86-64-v3", F, 2048, 1152, 384, true, "faster");
+    rule("x86-64-v4", F, 384, 384, 2048, true, "faster");
+    rule("x86-64-v4", F, 8, 2304, 384, false, "thin");
+    rule("x86-64-v4", F, 2048, 1152, 31, false, "thin");
     rule("x86-64-v2", H, 2048, 1152, 384, false, "no fused multiply-add");
     rule("x86-64-v3", H, 8, 2304, 384, true, "bf16");
     rule("x86-64-v4", H, 2048, 1152, 384, true, "bf16");

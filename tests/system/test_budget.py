@@ -49,7 +49,7 @@ def impossible_budgets_name_the_least(kit):
     least = number(re.search(r"do not suffice: arena and state need (.*)", done.err).group(1))
     check(state < least < state + arena, "least %s, state %s", least, state)
     check("state (weights, gradients, optimizer, averages) takes" in done.err, "no holders in\n%s", done.err)
-    got, _, _ = compiled(kit, "--memory", "%dB" % (least * 1.0001 + 1))
+    got, _, _ = compiled(kit, "--memory", "%dB" % (least + 1))
     check(got + state <= least * 1.001, "the least possible is not possible: %s", got)
 
 

@@ -18,7 +18,8 @@
  *   TC STORE C_F32              type of C, how a vector is stored to it; 1 if it is f32
  *   HAS_BIAS                    operands: a b c [bias] scratch (f32[K, WIDTH])
  *   MR NV                       registers: MR rows by NV vectors       MC KC  block sizes, MC % MR = 0
- *   PT                          panels of a task at most
+ *   PT                          panels of a task at most               LAST_MR LAST_NV  at the edges
+ *   micro_plain .. FN_corner    the innermost loops (cpu_micro.c)      UNROLL_K  steps of their turns
  */
 #define CAT2(a, b) a##_##b
 #define CAT(a, b) CAT2(a, b)
@@ -29,16 +30,14 @@
 #define M_BLOCKS ((M + MC - 1) / MC)
 /* Columns of the packed B: whole panels, then one as wide as it must be. */
 #define WIDTH ((N + VL - 1) / VL * VL)
-#define LAST_NV ((WIDTH - (PANELS - 1) * NR) / VL)
-#define LAST_MR (M % MR)
 /* Is there a block of sums beside C, as C cannot hold f32 in vectors? */
 #define TILED (K_BLOCKS > 1 && !(C_F32 && C_N == 1))
 #define SHARED_B (B_0 == 0 && B_1 == 0)
 
-/* What a call of the innermost loop fetches on the side: `rows` pieces of `lines` cache lines. */
+/* A block of A that is packed next: `rows` pieces of `lines` cache lines. */
 typedef struct L(next) {
     const char *at;
-    int64_t stride;
+    int64_t stride;                          /* bytes between pieces */
     int rows, lines;
 } L(next);
 
@@ -91,65 +90,6 @@ static void L(finish)(const float *sums, int mr, int w, int cols, const L(dest) 
         for (int j = vectors; j < cols; j++) L(put_one)(d, i, j, sums[j]);
     }
 }
-
-/* mr x nv vectors of sums over kc, stored to `to`, or added to what is there. Nothing but the sums may
- * live in registers here: with the branches of L(finish) behind the loop the compiler kept them on the
- * stack, at half the rate. */
-INLINE void L(micro)(int mr, int nv, int add, int kc, const float *restrict a, const float *restrict b,
-                     float *restrict to, int64_t ld, const float *bias, const TC *c,
-                     const L(next) *next)
-{
-    const char *at = next->at;
-    const int64_t stride = next->stride;
-    const int pieces = next->rows, ahead = next->lines * 16;
-    vec acc[16][4];
-    UNROLL for (int i = 0; i < mr; i++)
-        UNROLL for (int j = 0; j < nv; j++) acc[i][j] = (vec){0};
-    if (C_N == 1)
-        UNROLL for (int i = 0; i < mr; i++)
-            UNROLL for (int j = 0; j < nv; j++) __builtin_prefetch(c + i * (int64_t)C_M + j * VL, 1, 3);
-    for (int k0 = 0; k0 < kc; k0 += 16) {
-        if (k0 < ahead) {
-            const char *p = at + k0 * 4;
-            for (int r = 0; r < pieces; r++, p += stride) __builtin_prefetch(p, 0, 2);
-        }
-        const int n = kc - k0 < 16 ? kc - k0 : 16;
-#pragma GCC unroll 1
-        for (int k = 0; k < n; k++) {
-            vec y[4];
-            UNROLL for (int j = 0; j < nv; j++) y[j] = *(const vec *)(b + j * VL);
-            UNROLL for (int i = 0; i < mr; i++) {
-                vec x = a[i] - (vec){0};     /* a broadcast: x - 0 is x, also for -0 */
-                UNROLL for (int j = 0; j < nv; j++) FMA(acc[i][j], x, y[j]);
-            }
-            a += MR;
-            b += nv * VL;
-        }
-    }
-    UNROLL for (int i = 0; i < mr; i++)
-        UNROLL for (int j = 0; j < nv; j++) {
-            vec v = acc[i][j];
-            if (add) v += *(const vec *)(to + i * ld + j * VL);
-            if (bias) v += *(const vec *)(bias + j * VL);
-            *(vec *)(to + i * ld + j * VL) = v;
-        }
-}
-
-#define MICRO(name, mr, nv, add, ld, bias)                                                         \
-    __attribute__((noinline)) static void L(name)(int kc, const float *a, const float *b, float *to, \
-                                                  const L(dest) *d, const L(next) *next)           \
-    {                                                                                              \
-        L(micro)(mr, nv, add, kc, a, b, to, ld, bias, d->c, next);                                 \
-    }
-MICRO(whole, MR, NV, 0, NR, NULL)            /* to a tile that L(finish) carries on */
-MICRO(few_rows, LAST_MR, NV, 0, NR, NULL)
-MICRO(few_columns, MR, LAST_NV, 0, LAST_NV * VL, NULL)
-MICRO(corner, LAST_MR, LAST_NV, 0, LAST_NV * VL, NULL)
-MICRO(direct, MR, NV, 0, C_M, NULL)          /* to C itself */
-MICRO(direct_add, MR, NV, 1, C_M, NULL)
-MICRO(direct_bias, MR, NV, 0, C_M, d->bias)
-MICRO(direct_add_bias, MR, NV, 1, C_M, d->bias)
-#undef MICRO
 
 /* `rows` rows of A, kc of K, as strips [kc][MR]; rows beyond the end are zero. */
 static void L(pack_a)(const TA *a, int rows, int kc, float *out)
@@ -225,46 +165,75 @@ static void L(pack_b)(const TB *b, int cols, int w, int kc, float *out)
             out[k * w + j] = j < cols ? LB(b[k * (int64_t)B_K + j * (int64_t)B_N]) : 0;
 }
 
-/* Panels j0..j1 of a block of rows, over one block of K, with a packed. `after` is fetched meanwhile,
- * shared out evenly among the calls of the innermost loop. */
-__attribute__((noinline)) static void L(block)(int rows, int j0, int j1, int kc, const float *a,
-                                               const float *b, L(dest) to, L(next) after)
+/* The block of A that is packed next is fetched by some calls of the innermost loop, evenly spread: each
+ * takes a line of as many pieces as it has turns. Is there too little time, then the rest is not. */
+INLINE void L(fetch)(micro *x, const L(next) *f, int call, int calls)
 {
-    const int strips = (rows + MR - 1) / MR, calls = (j1 - j0) * strips, pieces = after.rows;
-    const int per = pieces && calls > pieces ? calls / pieces : 1;       /* calls for a piece */
-    after.lines = (after.lines + per - 1) / per;
-    after.rows = (pieces + calls - 1) / calls;
+    const int turns = (int)x->kc / UNROLL_K;
+    x->piece = f->at;
+    x->piece_step = 0;
+    if (!turns || !f->rows) return;
+    const int runs = (f->rows + turns - 1) / turns, all = runs * f->lines;
+    const int each = calls > all ? calls / all : 1, run = call / each;
+    if (call % each || run >= all) return;
+    const int row = run % runs < runs - 1 || f->rows < turns ? run % runs * turns : f->rows - turns;
+    x->piece = f->at + run / runs * 64 + row * f->stride;
+    x->piece_step = f->stride;
+}
+
+/* A strip of A by a panel of B: `rows` x `cols` of C exist, panels are w columns wide. */
+INLINE void L(call)(micro *x, const L(dest) *d, int rows, int cols, int w)
+{
+    x->c = d->c;
+    x->c_step = C_N == 1 ? (int64_t)C_M * (int64_t)sizeof(TC) : 0;
+    if (rows == MR && cols == NR && C_F32 && C_N == 1) {
+        const int bias = HAS_BIAS && d->last;
+        x->to = d->sum;
+        x->to_step = C_M * (int64_t)sizeof(float);
+        x->bias = d->bias;
+        if (bias && d->first) micro_bias(x);
+        else if (bias) micro_add_bias(x);
+        else if (d->first) micro_plain(x);
+        else micro_add(x);
+        return;
+    }
     float sums[MR * NR] __attribute__((aligned(64)));
+    x->to = sums;
+    x->to_step = w * (int64_t)sizeof(float);
+    if (rows == MR && w == NR) micro_plain(x);
+#if LAST_NV != NV
+    else if (rows == MR) L(few_columns)(x);
+#endif
+#if LAST_MR
+    else if (w == NR) L(few_rows)(x);
+#endif
+#if LAST_MR && LAST_NV != NV
+    else L(corner)(x);
+#endif
+    L(finish)(sums, rows, w, cols, d);
+}
+
+/* Panels j0..j1 of a block of rows, over one block of K, with a packed. `after` is fetched meanwhile, and
+ * the next panel of B while this one is used. */
+NOINLINE void L(block)(int rows, int j0, int j1, int kc, const float *a, const float *b, L(dest) to,
+                       L(next) after)
+{
+    const int strips = (rows + MR - 1) / MR, calls = (j1 - j0) * strips;
     int call = 0;
     for (int j = j0; j < j1; j++) {
         const int cols = N - j * NR < NR ? N - j * NR : NR;
-        const float *bj = b + j * (int64_t)kc * NR;
+        const int w = j < PANELS - 1 ? NR : LAST_NV * VL;
+        const float *bj = b + j * (int64_t)kc * NR, *next = bj + (int64_t)kc * NR;
+        const int64_t share = (int64_t)kc * NR * 4 / strips;             /* of the next panel, bytes */
         for (int i = 0; i < rows; i += MR, call++) {
             L(dest) d = to;
-            L(next) f = after;
-            const int piece = call / per * after.rows;
             d.c += i * (int64_t)C_M + j * (int64_t)NR * C_N;
             d.sum += i * d.ld + (TILED ? j - j0 : j) * (int64_t)NR;
             d.bias += HAS_BIAS ? j * NR : 0;
-            f.at += piece * after.stride + call % per * after.lines * 64;
-            if (piece + after.rows > pieces) f.lines = 0;
-            const float *ai = a + i * kc;
-            const int whole = cols == NR, w = j < PANELS - 1 ? NR : LAST_NV * VL;
-            if (LAST_MR && rows - i < MR) {
-                if (w == NR) L(few_rows)(kc, ai, bj, sums, &d, &f);
-                else L(corner)(kc, ai, bj, sums, &d, &f);
-                L(finish)(sums, LAST_MR, w, cols, &d);
-            } else if (whole && C_F32 && C_N == 1) {
-                const int bias = HAS_BIAS && d.last;
-                if (bias && d.first) L(direct_bias)(kc, ai, bj, d.sum, &d, &f);
-                else if (bias) L(direct_add_bias)(kc, ai, bj, d.sum, &d, &f);
-                else if (d.first) L(direct)(kc, ai, bj, d.sum, &d, &f);
-                else L(direct_add)(kc, ai, bj, d.sum, &d, &f);
-            } else {
-                if (w == NR) L(whole)(kc, ai, bj, sums, &d, &f);
-                else L(few_columns)(kc, ai, bj, sums, &d, &f);
-                L(finish)(sums, MR, w, cols, &d);
-            }
+            micro x = {.a = a + i * kc, .b = bj, .kc = kc, .panel = (const char *)next + i / MR * share};
+            x.panel_step = j + 1 < PANELS ? share / (kc / UNROLL_K + 1) : 0;
+            L(fetch)(&x, &after, call, calls);
+            L(call)(&x, &d, rows - i < MR ? rows - i : MR, cols, w);
         }
     }
 }
@@ -350,7 +319,7 @@ void FN(const kctx *x, void *const *p)
                 L(pack_b)(bg + k0 * (int64_t)B_K + j * (int64_t)B_N, cols, w, kc,
                           packed + k0 * WIDTH + j * kc);
             }
-#pragma omp for schedule(static)
+#pragma omp for schedule(dynamic)
             for (int64_t t = 0; t < (int64_t)EACH * M_BLOCKS * parts; t++) {
                 const int64_t e = g + t / parts / M_BLOCKS, m0 = t / parts % M_BLOCKS * MC;
                 const int part = (int)(t % parts);

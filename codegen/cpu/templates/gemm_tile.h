@@ -8,6 +8,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")
+#define NOINLINE __attribute__((noinline)) static
 
 typedef struct kctx kctx;
 int omp_get_num_threads(void);
@@ -19,9 +20,16 @@ typedef uint32_t uvec8 __attribute__((vector_size(32)));
 typedef int32_t ivec8 __attribute__((vector_size(32)));
 typedef uint16_t half8 __attribute__((vector_size(16), aligned(2), may_alias));
 
-/* c += x * y, one rounding. Assembly keeps c in its register whatever the compiler makes of the loop
- * around it, and needs no -ffp-contract. */
-#define FMA(c, x, y) __asm__("vfmadd231ps %2, %1, %0" : "+v"(c) : "v"(x), "v"(y))
+/* What the innermost loop needs: it multiplies a strip of A by a panel of B, both packed, over kc of K.
+ * Every UNROLL-th step of K it fetches one line from `panel`, one from `piece`, and goes on by their
+ * steps; in the first ones it fetches the lines of C. Steps are in bytes. */
+typedef struct micro {
+    const float *a, *b;                      /* [kc][strip], [kc][columns] */
+    float *to;                               /* where the sums go */
+    const float *bias;                       /* [columns] */
+    const void *c, *panel, *piece;
+    int64_t kc, to_step, c_step, panel_step, piece_step;
+} micro;
 
 INLINE float float_of_f32(float x) { return x; }
 INLINE float float_of_bf16(uint16_t x)
