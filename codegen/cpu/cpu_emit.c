@@ -136,8 +136,18 @@ static bool is_first_of_stream(const emitter *em, uint32_t i)
     return true;
 }
 
+static bool is_written(const emitter *em, uint32_t i)
+{
+    for (uint32_t j = i; j < em->k->insts.n; j++) {
+        bool store = em->k->insts.p[j].op == KIR_STORE;
+        if (store && stream_step(em, j) && same_stream(em, i, j)) return true;
+    }
+    return false;
+}
+
 /* Asks for what comes next of all streams, results too: their lines must be there before a store
- * can retire. chunk 0: the rows of the next tile. Else the next `chunk` lanes of these rows or,
+ * can retire, and be nobody else's: another core may have them from a buffer that lay there
+ * before. chunk 0: the rows of the next tile. Else the next `chunk` lanes of these rows or,
  * from the last on, the first ones of the next tile. */
 static void prefetch(emitter *em, int64_t chunk)
 {
@@ -157,7 +167,7 @@ static void prefetch(emitter *em, int64_t chunk)
             if (chunk)
                 OUT(" + (c < %" PRId64 " ? c + %" PRId64 " : %" PRId64 ")", lanes - chunk, chunk,
                     stream_step(em, i) * em->tile);
-            OUT(");\n");
+            OUT("%s);\n", is_written(em, i) ? ", 1" : "");
         }
     }
     em->row = 0;

@@ -63,7 +63,7 @@ static void turn(const writer *w, int rows)
     put(w, "add %%[piece_step], %%[piece]");
     for (int u = 0; u < CPU_MICRO_UNROLL; u++) {
         if (u < rows) {
-            for (int at = 0; at < m->nv * m->vl * 4; at += 64) put(w, "prefetcht0 %d(%%[c])", at);
+            for (int at = 0; at < m->nv * m->vl * 4; at += 64) put(w, "prefetchw %d(%%[c])", at);
             put(w, "add %%[c_step], %%[c]");
         }
         step(w, u);

@@ -21,7 +21,7 @@ if(DFM_FUZZ)
     set(found ${CMAKE_BINARY_DIR}/fuzz/${name})
     file(MAKE_DIRECTORY ${found}/corpus)
     add_test(NAME ${name} WORKING_DIRECTORY ${found}
-      COMMAND ${name} -max_total_time=${DFM_FUZZ_SECONDS} -timeout=10 -rss_limit_mb=2048
+      COMMAND ${name} -max_total_time=${DFM_FUZZ_SECONDS} -timeout=60 -rss_limit_mb=2048
               -max_len=${A_MAX_LEN} -print_final_stats=1 ${A_DICT} corpus ${A_CORPUS})
     math(EXPR limit "${DFM_FUZZ_SECONDS} + 120")
     set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT ${limit})
