@@ -297,13 +297,20 @@ static int L(parts)(int64_t row_tasks, int threads)
     return best;
 }
 
+/* Task t of those that share the packed B of batch entry g: one entry, or all from g on. */
+static void L(turn)(void *const *p, const float *packed, int64_t g, int64_t t, int parts)
+{
+    const int64_t e = g + t / parts / M_BLOCKS, m0 = t / parts % M_BLOCKS * MC;
+    const int part = (int)(t % parts);
+    const TA *a = (const TA *)p[0] + e / B1 * (int64_t)A_0 + e % B1 * (int64_t)A_1;
+    TC *c = (TC *)p[2] + e / B1 * (int64_t)C_0 + e % B1 * (int64_t)C_1;
+    L(task)(a, packed, c, HAS_BIAS ? p[3] : 0, m0, PANELS * part / parts, PANELS * (part + 1) / parts);
+}
+
 void FN(const kctx *x, void *const *p)
 {
     enum { SHARED = SHARED_B, GROUPS = SHARED ? 1 : B0 * B1, EACH = SHARED ? B0 * B1 : 1 };
-    const TA *a = p[0];
     const TB *b = p[1];
-    TC *c = p[2];
-    const float *bias = HAS_BIAS ? p[3] : 0;
     float *packed = p[3 + HAS_BIAS];
     (void)x;
 #pragma omp parallel
@@ -319,14 +326,13 @@ void FN(const kctx *x, void *const *p)
                 L(pack_b)(bg + k0 * (int64_t)B_K + j * (int64_t)B_N, cols, w, kc,
                           packed + k0 * WIDTH + j * kc);
             }
+            /* Three quarters in equal shares, so that what is fetched ahead is what the thread packs
+             * next; the rest as threads come. */
+            const int64_t tasks = (int64_t)EACH * M_BLOCKS * parts, rest = tasks / 4;
+#pragma omp for schedule(static) nowait
+            for (int64_t t = 0; t < tasks - rest; t++) L(turn)(p, packed, g, t, parts);
 #pragma omp for schedule(dynamic)
-            for (int64_t t = 0; t < (int64_t)EACH * M_BLOCKS * parts; t++) {
-                const int64_t e = g + t / parts / M_BLOCKS, m0 = t / parts % M_BLOCKS * MC;
-                const int part = (int)(t % parts);
-                L(task)(a + e / B1 * (int64_t)A_0 + e % B1 * (int64_t)A_1, packed,
-                        c + e / B1 * (int64_t)C_0 + e % B1 * (int64_t)C_1, bias, m0,
-                        PANELS * part / parts, PANELS * (part + 1) / parts);
-            }
+            for (int64_t t = tasks - rest; t < tasks; t++) L(turn)(p, packed, g, t, parts);
         }
     }
 }
