@@ -23,7 +23,7 @@ if "--kills" in sys.argv:
     del sys.argv[at:at + 2]
 CASES.clear()                               # those of test_resume run there
 STEPS = 30
-WIDE, LIMIT = ["--set", "dim.D=48"], 320000     # checkpoints larger than the plan; between the two
+WIDE, LIMIT = ["--set", "dim.D=48"], 700000     # checkpoints larger than the plan; between the two
 
 
 def saved_step(run):
