@@ -2,13 +2,13 @@
  *
  *   bench_gemm [--arch native] [--bf16] [--rounds 15] [M N K LAYOUT ...]
  *
- * LAYOUT is two letters as BLAS has them: NT forward, NN the gradient of the data, TN of the weights.
- * Without shapes: the products of DiT-S/2 at batch 8 and of DiT-B/2 at batch 4. Every round runs own,
- * dnnl_sgemm and the matmul primitive once, in this order, each on operands that the caches have
- * forgotten. Printed are GFLOP/s of the best and the median round, and the median over the rounds of
- * own's speed over each other's. OMP_NUM_THREADS sets the threads; with 1 the thread's processor time
- * counts, so that other processes disturb less. dnnl_sgemm is left out for bf16, and the primitive
- * then converts nothing: it runs where the processor has bf16 instructions.
+ * LAYOUT is two letters as BLAS has them: NT forward, NN the gradient of the data, TN of the
+ * weights. Without shapes: the products of DiT-S/2 at batch 8 and of DiT-B/2 at batch 4. Every
+ * round runs own, dnnl_sgemm and the matmul primitive once, in this order, each on operands that
+ * the caches have forgotten. Printed are GFLOP/s of the best and the median round, and the median
+ * over the rounds of own's speed over each other's. OMP_NUM_THREADS sets the threads; with 1 the
+ * thread's processor time counts, so that other processes disturb less. dnnl_sgemm is left out for
+ * bf16, and the primitive then converts nothing: it runs where the processor has bf16 instructions.
  */
 #include <dlfcn.h>
 #include <omp.h>
@@ -72,8 +72,10 @@ static void *pages(size_t bytes)
 static kir_gemm node_of(kir_module *m, const shape *s, dfm_dtype d)
 {
     kir_gemm g = {.batch = {1, 1}, .m = s->m, .n = s->n, .k = s->k};
-    memcpy(g.sa, s->a == 'T' ? (int64_t[]){0, 0, 1, s->m} : (int64_t[]){0, 0, s->k, 1}, sizeof g.sa);
-    memcpy(g.sb, s->b == 'T' ? (int64_t[]){0, 0, 1, s->k} : (int64_t[]){0, 0, s->n, 1}, sizeof g.sb);
+    memcpy(g.sa, s->a == 'T' ? (int64_t[]){0, 0, 1, s->m} : (int64_t[]){0, 0, s->k, 1},
+           sizeof g.sa);
+    memcpy(g.sb, s->b == 'T' ? (int64_t[]){0, 0, 1, s->k} : (int64_t[]){0, 0, s->n, 1},
+           sizeof g.sb);
     memcpy(g.sc, (int64_t[]){0, 0, s->n, 1}, sizeof g.sc);
     g.a.dtype = g.b.dtype = g.c.dtype = d;
     g.a.buf = g.b.buf = g.c.buf = kir_buffer_new(m, KIR_MEM_TEMP, "any", d, 1);
@@ -92,7 +94,8 @@ static product_fn *compile(bench *b, const kir_gemm *g, const cpu_product_level 
     if (cpu_compile(&text, 1, &o, b->arena, &object, &err) != DFM_OK) stop("cc", err.text);
     char path[] = "/tmp/dfm-bench-XXXXXX";
     int fd = mkstemp(path);
-    if (fd < 0 || write(fd, object.code, object.n_code) != (ssize_t)object.n_code) stop(path, "not written");
+    if (fd < 0 || write(fd, object.code, object.n_code) != (ssize_t)object.n_code)
+        stop(path, "not written");
     close(fd);
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     unlink(path);
@@ -130,7 +133,8 @@ static void report(const shape *s, double t[WAYS][MAX_ROUNDS], const bool *has, 
 {
     static const char *const names[] = {"own", "sgemm", "matmul"};
     double flops = 2e-9 * (double)s->m * (double)s->n * (double)s->k, ratio[MAX_ROUNDS];
-    printf("%5lld x %5lld over %5lld %c%c", (long long)s->m, (long long)s->n, (long long)s->k, s->a, s->b);
+    printf("%5lld x %5lld over %5lld %c%c", (long long)s->m, (long long)s->n, (long long)s->k, s->a,
+           s->b);
     for (int w = 1; w < WAYS; w++) {
         for (int r = 0; r < rounds; r++) ratio[r] = t[w][r] / t[OWN][r];
         if (has[w]) printf("  own/%s %.3f", names[w], median(ratio, rounds));
@@ -146,7 +150,8 @@ static void report(const shape *s, double t[WAYS][MAX_ROUNDS], const bool *has, 
 static void measure(bench *b, const shape *s)
 {
     static double t[WAYS][MAX_ROUNDS];
-    kir_module *m = kir_module_create(b->arena, ir_module_create(b->arena, dfm_names_create(b->arena)));
+    ir_module *graph = ir_module_create(b->arena, dfm_names_create(b->arena));
+    kir_module *m = kir_module_create(b->arena, graph);
     const cpu_product_level *l = cpu_product_level_of(b->arch);
     kir_gemm g = node_of(m, s, b->type);
     size_t size = dfm_dtype_bytes(b->type);
@@ -156,8 +161,10 @@ static void measure(bench *b, const shape *s)
     const bool has[WAYS] = {true, b->type == DFM_F32, prim != NULL};
     char *x = pages((size_t)(s->m * s->k) * size), *y = pages((size_t)(s->k * s->n) * size);
     char *z = pages((size_t)(s->m * s->n) * size);
-    for (int64_t i = 0; i < s->m * s->k; i++) dfm_store_double(b->type, x, (size_t)i, (double)(i % 17) - 8);
-    for (int64_t i = 0; i < s->k * s->n; i++) dfm_store_double(b->type, y, (size_t)i, (double)(i % 13) - 6);
+    for (int64_t i = 0; i < s->m * s->k; i++)
+        dfm_store_double(b->type, x, (size_t)i, (double)(i % 17) - 8);
+    for (int64_t i = 0; i < s->k * s->n; i++)
+        dfm_store_double(b->type, y, (size_t)i, (double)(i % 13) - 6);
     void *args[] = {x, y, z, pages(cpu_product_scratch(&g, l))};
     for (int r = -1; r < b->rounds; r++)
         for (int w = 0; w < WAYS; w++) {
@@ -191,7 +198,8 @@ int main(int argc, char **argv)
     if (b.rounds < 1 || b.rounds > MAX_ROUNDS) stop("--rounds", "1 to 1000");
     b.flush = pages(b.n_flush);
     for (; i + 3 < argc; i += 4, n++) {
-        shape s = {atoll(argv[i]), atoll(argv[i + 1]), atoll(argv[i + 2]), argv[i + 3][0], argv[i + 3][1]};
+        shape s = {atoll(argv[i]), atoll(argv[i + 1]), atoll(argv[i + 2]), argv[i + 3][0],
+                   argv[i + 3][1]};
         if (s.m < 1 || s.n < 1 || s.k < 1) stop(argv[i], "shapes are M N K LAYOUT");
         measure(&b, &s);
     }

@@ -10,7 +10,8 @@
 typedef struct writer {
     dfm_sb *out;
     const cpu_micro *m;
-    const char *v;                           /* "%%zmm" or "%%ymm": a register's name without number */
+    const char *v;                           /* "%%zmm" or "%%ymm": a register's name without
+                                                number */
     int n_regs;
 } writer;
 
@@ -43,7 +44,8 @@ static void step(const writer *w, int u)
     for (int i = 0; i < m->mr; i++) {
         put(w, "vbroadcastss %d(%%[a]), %s%d", (u * m->strip + i) * 4, w->v, a_reg(w, i));
         for (int j = 0; j < m->nv; j++)
-            put(w, "vfmadd231ps %s%d, %s%d, %s%d", w->v, b_reg(w, j), w->v, a_reg(w, i), w->v, sum(w, i, j));
+            put(w, "vfmadd231ps %s%d, %s%d, %s%d", w->v, b_reg(w, j), w->v, a_reg(w, i), w->v,
+                sum(w, i, j));
     }
 }
 
@@ -53,7 +55,8 @@ static void advance(const writer *w, int steps)
     put(w, "add $%d, %%[b]", steps * w->m->nv * w->m->vl * 4);
 }
 
-/* A turn of the loop: a line of each stream, UNROLL steps. `rows`: lines of so many rows of C as well. */
+/* A turn of the loop: a line of each stream, UNROLL steps. `rows`: lines of so many rows of C as
+ * well. */
 static void turn(const writer *w, int rows)
 {
     const cpu_micro *m = w->m;
@@ -115,9 +118,11 @@ static void results(const writer *w)
 static void operands(const writer *w)
 {
     dfm_sb_puts(w->out,
-                "        : [a] \"+r\"(a), [b] \"+r\"(b), [to] \"+r\"(to), [c] \"+r\"(c), [turns] \"+r\"(turns),\n"
+                "        : [a] \"+r\"(a), [b] \"+r\"(b), [to] \"+r\"(to), [c] \"+r\"(c), "
+                "[turns] \"+r\"(turns),\n"
                 "          [rest] \"+r\"(rest), [panel] \"+r\"(panel), [piece] \"+r\"(piece)\n"
-                "        : [to_step] \"m\"(x->to_step), [c_step] \"m\"(x->c_step), [bias] \"r\"(x->bias),\n"
+                "        : [to_step] \"m\"(x->to_step), [c_step] \"m\"(x->c_step), "
+                "[bias] \"r\"(x->bias),\n"
                 "          [panel_step] \"r\"(x->panel_step), [piece_step] \"r\"(x->piece_step)\n"
                 "        : \"memory\", \"cc\"");
     for (int r = 0; r < w->n_regs; r++) dfm_sb_printf(w->out, ", \"xmm%d\"", r);

@@ -10,12 +10,13 @@
 
 enum {
     MC_LEAST = 64, MC_MOST = 144,            /* rows of a block */
-    KC_MOST = 384,                           /* a strip of A and a panel of B: first and second cache */
+    KC_MOST = 384,                           /* a strip of A and a panel of B: first and second
+                                                cache */
     TILE_BYTES = 320 * 1024                  /* sums beside C, on a thread's stack */
 };
 
-/* Register blocks: 24 accumulators of 32 registers with three loads of B and one broadcast, 12 of 16
- * with two. vl 0: no generated products. */
+/* Register blocks: 24 accumulators of 32 registers with three loads of B and one broadcast, 12 of
+ * 16 with two. vl 0: no generated products. */
 static const cpu_product_level levels[] = {
     {"x86-64-v4", 16, 8, 3, false},
     {"x86-64-v3", 8, 6, 2, false},
@@ -61,13 +62,14 @@ bool cpu_product_own(const kir_gemm *g, const cpu_product_level *l, const char *
     return *why = "generated: faster than oneDNN, bias included", true;
 }
 
-/* -- block sizes: of shapes only ------------------------------------------------------------------ */
+/* -- block sizes: of shapes only --------------------------------------------------------------- */
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 typedef struct blocks { int64_t mc, kc, pt; } blocks;
 
-/* Rows of a block: what divides the rows evenly among 2, 4 and 8 threads, rather large than small. */
+/* Rows of a block: what divides the rows evenly among 2, 4 and 8 threads, rather large than
+ * small. */
 static int64_t rows_of_block(int64_t m, int64_t mr)
 {
     double best = 1e30;
@@ -77,7 +79,8 @@ static int64_t rows_of_block(int64_t m, int64_t mr)
         double cost = 0;
         for (int64_t t = 2; t <= 8; t *= 2) {
             int64_t most = ceil_div(n, t) * mc;
-            cost += ((double)(most < m ? most : m) * (double)t / (double)m + 4.0 / (double)mc) / (double)t;
+            cost += ((double)(most < m ? most : m) * (double)t / (double)m + 4.0 / (double)mc) /
+                    (double)t;
         }
         if (cost < best) {
             best = cost;
@@ -106,20 +109,22 @@ uint64_t cpu_product_scratch(const kir_gemm *g, const cpu_product_level *l)
     return ((uint64_t)g->k * (uint64_t)(ceil_div(g->n, l->vl) * l->vl) * 4 + 63) / 64 * 64;
 }
 
-/* -- the text ----------------------------------------------------------------------------------------- */
+/* -- the text ---------------------------------------------------------------------------------- */
 
 static void define(dfm_sb *out, const char *name, int64_t value)
 {
     dfm_sb_printf(out, "#define %s %" PRId64 "\n", name, value);
 }
 
-static void define_operand(dfm_sb *out, char which, const char *dims, const int64_t s[4], dfm_dtype d)
+static void define_operand(dfm_sb *out, char which, const char *dims, const int64_t s[4],
+                           dfm_dtype d)
 {
     const char *type = d == DFM_BF16 ? "bf16" : "f32";
     dfm_sb_printf(out, "#define T%c %s\n#define L%c float_of_%s\n#define V%c vec8_of_%s\n", which,
                   cpu_ctype(d), which, type, which, type);
     for (int i = 0; i < 4; i++)
-        dfm_sb_printf(out, "#define %c_%c %" PRId64 "\n", which, i < 2 ? '0' + i : dims[i - 2], s[i]);
+        dfm_sb_printf(out, "#define %c_%c %" PRId64 "\n", which, i < 2 ? '0' + i : dims[i - 2],
+                      s[i]);
 }
 
 void cpu_product_begin(dfm_sb *out, const cpu_product_level *l)
@@ -138,7 +143,8 @@ void cpu_product_begin(dfm_sb *out, const cpu_product_level *l)
 }
 
 /* The innermost loops at the edges of C, if there are such. */
-static void emit_edges(dfm_sb *out, const cpu_product_level *l, const char *symbol, int last_mr, int last_nv)
+static void emit_edges(dfm_sb *out, const cpu_product_level *l, const char *symbol, int last_mr,
+                       int last_nv)
 {
     static const char *const names[] = {"few_rows", "few_columns", "corner"};
     for (int i = 0; i < 3; i++) {
@@ -151,15 +157,17 @@ static void emit_edges(dfm_sb *out, const cpu_product_level *l, const char *symb
     }
 }
 
-void cpu_emit_product(dfm_sb *out, const kir_gemm *g, const cpu_product_level *l, const char *symbol)
+void cpu_emit_product(dfm_sb *out, const kir_gemm *g, const cpu_product_level *l,
+                      const char *symbol)
 {
     static const char *const own[] = {
         "FN", "B0", "B1", "M", "N", "K", "HAS_BIAS", "MR", "NV", "MC", "KC", "PT", "STORE", "C_F32",
-        "CAT2", "CAT", "L", "NR", "PANELS", "K_BLOCKS", "M_BLOCKS", "WIDTH", "LAST_NV", "LAST_MR", "TILED",
-        "SHARED_B", "TA", "LA", "VA", "TB", "LB", "VB", "TC", "LC", "VC", "A_0", "A_1", "A_M", "A_K",
-        "B_0", "B_1", "B_K", "B_N", "C_0", "C_1", "C_M", "C_N"};
+        "CAT2", "CAT", "L", "NR", "PANELS", "K_BLOCKS", "M_BLOCKS", "WIDTH", "LAST_NV", "LAST_MR",
+        "TILED", "SHARED_B", "TA", "LA", "VA", "TB", "LB", "VB", "TC", "LC", "VC", "A_0", "A_1",
+        "A_M", "A_K", "B_0", "B_1", "B_K", "B_N", "C_0", "C_1", "C_M", "C_N"};
     const blocks b = blocks_of(g, l);
-    int64_t sb[4] = {g->batch[0] == 1 ? 0 : g->sb[0], g->batch[1] == 1 ? 0 : g->sb[1], g->sb[2], g->sb[3]};
+    int64_t sb[4] = {g->batch[0] == 1 ? 0 : g->sb[0], g->batch[1] == 1 ? 0 : g->sb[1],
+                     g->sb[2], g->sb[3]};
     int64_t sc[4] = {g->sc[0], g->sc[1], g->sc[2], g->n == 1 ? 1 : g->sc[3]};
     dfm_sb_printf(out, "\n#define FN %s\n", symbol);
     define(out, "B0", g->batch[0]);

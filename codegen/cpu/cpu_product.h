@@ -11,7 +11,8 @@
 /* What products can count on: a level, and the processor's bf16 instructions if it is `native`. */
 typedef struct cpu_product_level {
     const char *name;                        /* as of cpu_arch_level */
-    int vl, mr, nv;                          /* floats of a vector; register block: mr rows, nv vectors */
+    int vl, mr, nv;                          /* floats of a vector; register block: mr rows, nv
+                                                vectors */
     bool bf16;                               /* oneDNN multiplies bf16 as it is */
 } cpu_product_level;
 
@@ -20,14 +21,15 @@ const cpu_product_level *cpu_product_level_of(const char *arch);
 
 /* Is the product generated? `out_why` (may be NULL): the reason, for remarks. */
 bool cpu_product_own(const kir_gemm *g, const cpu_product_level *l, const char **out_why);
-/* For tests: f32 products from this many rows, columns and terms up are generated (32), that small programs
- * meet them too. Before anything is lowered. */
+/* For tests: f32 products from this many rows, columns and terms up are generated (32), that small
+ * programs meet them too. Before anything is lowered. */
 void cpu_product_least(int64_t least);
 /* Bytes of scratch of a generated product: B as f32 in panels. */
 uint64_t cpu_product_scratch(const kir_gemm *g, const cpu_product_level *l);
-/* The C function `symbol`(const kctx *, void *const *); operands a b c [bias] scratch. To be compiled
- * behind cpu_product_begin's text. */
-void cpu_emit_product(dfm_sb *out, const kir_gemm *g, const cpu_product_level *l, const char *symbol);
+/* The C function `symbol`(const kctx *, void *const *); operands a b c [bias] scratch. To be
+ * compiled behind cpu_product_begin's text. */
+void cpu_emit_product(dfm_sb *out, const kir_gemm *g, const cpu_product_level *l,
+                      const char *symbol);
 void cpu_product_begin(dfm_sb *out, const cpu_product_level *l);
 
 #endif

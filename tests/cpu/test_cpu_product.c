@@ -1,7 +1,7 @@
 /* test_cpu_product.c - generated matrix products against three loops, at each level that runs here.
  *
- * Operands are small multiples of 1/4, so that every product and sum is exact in f32: results must be
- * equal to the last bit whatever the order of summation, results in bf16 must be the exact sum
+ * Operands are small multiples of 1/4, so that every product and sum is exact in f32: results must
+ * be equal to the last bit whatever the order of summation, results in bf16 must be the exact sum
  * rounded once, and what lies between the rows of C must be untouched. With other numbers, any
  * number of threads must give the same bits. A wrong stride, edge, batch, panel, block of K, bias,
  * conversion or partition fails.
@@ -35,35 +35,60 @@ typedef struct pcase {
 typedef void product_fn(const void *ctx, void *const *operands);
 
 static const pcase cases[] = {
-    {"one element", {1, 1}, 1, 1, 1, {0}, {0}, {0}, F, F, F, true},
-    {"one row", {1, 1}, 1, 100, 70, {0, 0, 0, 1}, {0, 0, 100, 1}, {0, 0, 0, 1}, F, F, F, false},
-    {"one column", {1, 1}, 50, 1, 70, {0, 0, 70, 1}, {0, 0, 1, 0}, {0, 0, 1, 0}, F, F, F, true},
-    {"no sum", {1, 1}, 20, 30, 1, {0, 0, 1, 0}, {0, 0, 0, 1}, {0, 0, 30, 1}, F, F, F, false},
-    {"NN, whole blocks", {1, 1}, 256, 192, 64, {0, 0, 64, 1}, {0, 0, 192, 1}, {0, 0, 192, 1}, F, F, F, false},
-    {"NT, odd", {1, 1}, 131, 117, 93, {0, 0, 93, 1}, {0, 0, 1, 93}, {0, 0, 117, 1}, F, F, F, true},
-    {"TN, two blocks of K", {1, 1}, 90, 101, 700, {0, 0, 1, 90}, {0, 0, 101, 1}, {0, 0, 101, 1}, F, F, F, false},
-    {"TT, odd", {1, 1}, 77, 65, 389, {0, 0, 1, 77}, {0, 0, 1, 389}, {0, 0, 65, 1}, F, F, F, true},
-    {"windows with gaps", {1, 1}, 70, 50, 60, {0, 0, 64, 1}, {0, 0, 55, 1}, {0, 0, 59, 1}, F, F, F, true},
-    {"C by columns, two blocks of K", {1, 1}, 70, 50, 500, {0, 0, 500, 1}, {0, 0, 50, 1}, {0, 0, 1, 73}, F, F, F, true},
-    {"no stride is 1", {1, 1}, 21, 35, 19, {0, 0, 40, 2}, {0, 0, 110, 3}, {0, 0, 72, 2}, F, F, F, false},
-    {"batch, each with its B", {2, 3}, 33, 40, 24, {2400, 792, 24, 1}, {2880, 960, 1, 24}, {3960, 1320, 40, 1}, F, F, F, true},
-    {"batch, interleaved heads", {2, 3}, 40, 20, 40, {4800, 40, 120, 1}, {2400, 20, 60, 1}, {2400, 20, 60, 1}, F, F, F, false},
-    {"batch with one B", {3, 2}, 17, 96, 48, {1632, 816, 48, 1}, {0, 0, 96, 1}, {3264, 1632, 96, 1}, F, F, F, true},
-    {"batch with one A", {1, 4}, 64, 48, 30, {0, 0, 30, 1}, {0, 1440, 48, 1}, {0, 3072, 48, 1}, F, F, F, false},
-    {"wide, many panels", {1, 1}, 12, 2000, 16, {0, 0, 16, 1}, {0, 0, 2000, 1}, {0, 0, 2000, 1}, F, F, F, false},
-    {"tall, one panel", {1, 1}, 1500, 24, 32, {0, 0, 32, 1}, {0, 0, 1, 32}, {0, 0, 24, 1}, F, F, F, true},
-    {"bf16 NT", {1, 1}, 130, 100, 70, {0, 0, 70, 1}, {0, 0, 1, 70}, {0, 0, 100, 1}, H, H, H, true},
-    {"bf16 NN to f32, two blocks of K", {1, 1}, 65, 96, 600, {0, 0, 600, 1}, {0, 0, 96, 1}, {0, 0, 96, 1}, H, H, F, false},
-    {"bf16 TN, sums beside C", {1, 1}, 90, 210, 800, {0, 0, 1, 90}, {0, 0, 210, 1}, {0, 0, 210, 1}, H, H, H, true},
-    {"bf16, C too wide for one tile", {1, 1}, 66, 1300, 390, {0, 0, 390, 1}, {0, 0, 1, 390}, {0, 0, 1300, 1}, H, H, H, false},
-    {"bf16 times f32", {1, 1}, 33, 64, 50, {0, 0, 50, 1}, {0, 0, 1, 50}, {0, 0, 64, 1}, H, F, F, false},
-    {"f32 times bf16 to bf16", {1, 1}, 33, 64, 450, {0, 0, 450, 1}, {0, 0, 64, 1}, {0, 0, 64, 1}, F, H, H, true},
-    {"bf16 batch, C by columns", {2, 2}, 20, 36, 400, {16000, 8000, 400, 1}, {28800, 14400, 36, 1}, {1440, 720, 1, 20}, H, H, H, false},
+    {"one element", {1, 1}, 1, 1, 1,
+     {0}, {0}, {0}, F, F, F, true},
+    {"one row", {1, 1}, 1, 100, 70,
+     {0, 0, 0, 1}, {0, 0, 100, 1}, {0, 0, 0, 1}, F, F, F, false},
+    {"one column", {1, 1}, 50, 1, 70,
+     {0, 0, 70, 1}, {0, 0, 1, 0}, {0, 0, 1, 0}, F, F, F, true},
+    {"no sum", {1, 1}, 20, 30, 1,
+     {0, 0, 1, 0}, {0, 0, 0, 1}, {0, 0, 30, 1}, F, F, F, false},
+    {"NN, whole blocks", {1, 1}, 256, 192, 64,
+     {0, 0, 64, 1}, {0, 0, 192, 1}, {0, 0, 192, 1}, F, F, F, false},
+    {"NT, odd", {1, 1}, 131, 117, 93,
+     {0, 0, 93, 1}, {0, 0, 1, 93}, {0, 0, 117, 1}, F, F, F, true},
+    {"TN, two blocks of K", {1, 1}, 90, 101, 700,
+     {0, 0, 1, 90}, {0, 0, 101, 1}, {0, 0, 101, 1}, F, F, F, false},
+    {"TT, odd", {1, 1}, 77, 65, 389,
+     {0, 0, 1, 77}, {0, 0, 1, 389}, {0, 0, 65, 1}, F, F, F, true},
+    {"windows with gaps", {1, 1}, 70, 50, 60,
+     {0, 0, 64, 1}, {0, 0, 55, 1}, {0, 0, 59, 1}, F, F, F, true},
+    {"C by columns, two blocks of K", {1, 1}, 70, 50, 500,
+     {0, 0, 500, 1}, {0, 0, 50, 1}, {0, 0, 1, 73}, F, F, F, true},
+    {"no stride is 1", {1, 1}, 21, 35, 19,
+     {0, 0, 40, 2}, {0, 0, 110, 3}, {0, 0, 72, 2}, F, F, F, false},
+    {"batch, each with its B", {2, 3}, 33, 40, 24,
+     {2400, 792, 24, 1}, {2880, 960, 1, 24}, {3960, 1320, 40, 1}, F, F, F, true},
+    {"batch, interleaved heads", {2, 3}, 40, 20, 40,
+     {4800, 40, 120, 1}, {2400, 20, 60, 1}, {2400, 20, 60, 1}, F, F, F, false},
+    {"batch with one B", {3, 2}, 17, 96, 48,
+     {1632, 816, 48, 1}, {0, 0, 96, 1}, {3264, 1632, 96, 1}, F, F, F, true},
+    {"batch with one A", {1, 4}, 64, 48, 30,
+     {0, 0, 30, 1}, {0, 1440, 48, 1}, {0, 3072, 48, 1}, F, F, F, false},
+    {"wide, many panels", {1, 1}, 12, 2000, 16,
+     {0, 0, 16, 1}, {0, 0, 2000, 1}, {0, 0, 2000, 1}, F, F, F, false},
+    {"tall, one panel", {1, 1}, 1500, 24, 32,
+     {0, 0, 32, 1}, {0, 0, 1, 32}, {0, 0, 24, 1}, F, F, F, true},
+    {"bf16 NT", {1, 1}, 130, 100, 70,
+     {0, 0, 70, 1}, {0, 0, 1, 70}, {0, 0, 100, 1}, H, H, H, true},
+    {"bf16 NN to f32, two blocks of K", {1, 1}, 65, 96, 600,
+     {0, 0, 600, 1}, {0, 0, 96, 1}, {0, 0, 96, 1}, H, H, F, false},
+    {"bf16 TN, sums beside C", {1, 1}, 90, 210, 800,
+     {0, 0, 1, 90}, {0, 0, 210, 1}, {0, 0, 210, 1}, H, H, H, true},
+    {"bf16, C too wide for one tile", {1, 1}, 66, 1300, 390,
+     {0, 0, 390, 1}, {0, 0, 1, 390}, {0, 0, 1300, 1}, H, H, H, false},
+    {"bf16 times f32", {1, 1}, 33, 64, 50,
+     {0, 0, 50, 1}, {0, 0, 1, 50}, {0, 0, 64, 1}, H, F, F, false},
+    {"f32 times bf16 to bf16", {1, 1}, 33, 64, 450,
+     {0, 0, 450, 1}, {0, 0, 64, 1}, {0, 0, 64, 1}, F, H, H, true},
+    {"bf16 batch, C by columns", {2, 2}, 20, 36, 400,
+     {16000, 8000, 400, 1}, {28800, 14400, 36, 1}, {1440, 720, 1, 20}, H, H, H, false},
 };
 
 static int64_t reach(const pcase *c, const int64_t s[4], int64_t rows, int64_t cols)
 {
-    return (c->batch[0] - 1) * s[0] + (c->batch[1] - 1) * s[1] + (rows - 1) * s[2] + (cols - 1) * s[3] + 1;
+    return (c->batch[0] - 1) * s[0] + (c->batch[1] - 1) * s[1] + (rows - 1) * s[2] +
+           (cols - 1) * s[3] + 1;
 }
 
 static kir_gemm node_of(kir_module *m, const pcase *c)
@@ -80,9 +105,14 @@ static kir_gemm node_of(kir_module *m, const pcase *c)
     return g;
 }
 
-/* -- compiling: all cases of a level as one object ------------------------------------------------- */
+/* -- compiling: all cases of a level as one object --------------------------------------------- */
 
-typedef struct level { dfm_arena *a; const cpu_product_level *l; kir_module *m; void *handle; } level;
+typedef struct level {
+    dfm_arena *a;
+    const cpu_product_level *l;
+    kir_module *m;
+    void *handle;
+} level;
 
 static void level_open(level *v, const char *arch)
 {
@@ -114,7 +144,7 @@ static void level_open(level *v, const char *arch)
     if (!v->handle) fail_msg("%s", dlerror());
 }
 
-/* -- running ------------------------------------------------------------------------------------------- */
+/* -- running ----------------------------------------------------------------------------------- */
 
 typedef struct memory { void *at[5]; uint64_t n_a, n_b, n_c; } memory;
 
@@ -129,7 +159,8 @@ static double number(bool exact, uint64_t i, uint64_t salt)
 static memory prepare(const level *v, const pcase *c, bool exact)
 {
     kir_gemm g = node_of(v->m, c);
-    memory t = {.n_a = (uint64_t)reach(c, c->sa, c->m, c->k), .n_b = (uint64_t)reach(c, c->sb, c->k, c->n),
+    memory t = {.n_a = (uint64_t)reach(c, c->sa, c->m, c->k),
+                .n_b = (uint64_t)reach(c, c->sb, c->k, c->n),
                 .n_c = (uint64_t)reach(c, c->sc, c->m, c->n)};
     float *bias = dfm_new_n(v->a, float, (size_t)c->n);
     void *a = dfm_alloc(v->a, t.n_a * 4), *b = dfm_alloc(v->a, t.n_b * 4);
@@ -157,12 +188,16 @@ static void run(const level *v, size_t i, memory *t, int threads)
     assert_true(set && fn);
     set(threads);
     fn(NULL, t->at);
-    const unsigned char *end = (unsigned char *)t->at[cases[i].bias ? 4 : 3] + cpu_product_scratch(&g, v->l);
+    const unsigned char *end = t->at[cases[i].bias ? 4 : 3];
+    end += cpu_product_scratch(&g, v->l);
     for (int k = 0; k < 64; k++)
         if (end[k] != 0x5a) fail_msg("%s: writes beyond its scratch", cases[i].title);
 }
 
-static double at(dfm_dtype d, const void *p, int64_t i) { return dfm_load_as_double(d, p, (size_t)i); }
+static double at(dfm_dtype d, const void *p, int64_t i)
+{
+    return dfm_load_as_double(d, p, (size_t)i);
+}
 
 /* What C must be, gaps included. */
 static void expect(const pcase *c, const memory *t, double *want)
@@ -174,11 +209,14 @@ static void expect(const pcase *c, const memory *t, double *want)
                 for (int64_t n = 0; n < c->n; n++) {
                     double sum = c->bias ? (double)((float *)t->at[3])[n] : 0;
                     for (int64_t k = 0; k < c->k; k++)
-                        sum += at(c->da, t->at[0], x * c->sa[0] + y * c->sa[1] + m * c->sa[2] + k * c->sa[3]) *
-                               at(c->db, t->at[1], x * c->sb[0] + y * c->sb[1] + k * c->sb[2] + n * c->sb[3]);
+                        sum += at(c->da, t->at[0],
+                                  x * c->sa[0] + y * c->sa[1] + m * c->sa[2] + k * c->sa[3]) *
+                               at(c->db, t->at[1],
+                                  x * c->sb[0] + y * c->sb[1] + k * c->sb[2] + n * c->sb[3]);
                     char cell[8];
                     dfm_store_double(c->dc, cell, 0, sum);
-                    want[x * c->sc[0] + y * c->sc[1] + m * c->sc[2] + n * c->sc[3]] = at(c->dc, cell, 0);
+                    want[x * c->sc[0] + y * c->sc[1] + m * c->sc[2] + n * c->sc[3]] =
+                        at(c->dc, cell, 0);
                 }
 }
 
@@ -205,7 +243,8 @@ static void check_threads(const level *v, size_t i)
         memory t = prepare(v, c, false);
         run(v, i, &t, counts[k]);
         if (memcmp(t.at[2], one.at[2], t.n_c * dfm_dtype_bytes(c->dc)))
-            fail_msg("%s: %s: %d threads give other bits than one", v->l->name, c->title, counts[k]);
+            fail_msg("%s: %s: %d threads give other bits than one", v->l->name, c->title,
+                     counts[k]);
     }
 }
 
@@ -232,8 +271,8 @@ static void check_level(const char *arch, bool runs)
         check_threads(&v, i);
         if (cases[i].m > 64 && cases[i].batch[0] * cases[i].batch[1] == 1) check_nan(&v, i);
     }
-    dfm_arena_destroy(v.a);                  /* the object stays: closing it would unload libgomp, whose
-                                                threads still wait inside it */
+    dfm_arena_destroy(v.a);                  /* the object stays: closing it would unload libgomp,
+                                                whose threads still wait inside it */
 }
 
 static void test_avx2(void **state)
@@ -245,12 +284,14 @@ static void test_avx2(void **state)
 static void test_avx512(void **state)
 {
     (void)state;
-    check_level("x86-64-v4", __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl"));
+    check_level("x86-64-v4",
+                __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl"));
 }
 
-/* -- the rule ------------------------------------------------------------------------------------------ */
+/* -- the rule ---------------------------------------------------------------------------------- */
 
-static void rule(const char *arch, dfm_dtype d, int64_t m, int64_t n, int64_t k, bool own, const char *word)
+static void rule(const char *arch, dfm_dtype d, int64_t m, int64_t n, int64_t k, bool own,
+                 const char *word)
 {
     dfm_arena *a = dfm_arena_create("test");
     kir_module *mod = kir_module_create(a, ir_module_create(a, dfm_names_create(a)));
@@ -277,7 +318,8 @@ static void test_rule(void **state)
 
 int main(void)
 {
-    setenv("OMP_WAIT_POLICY", "passive", 1);         /* read when libgomp is loaded, with the first object */
+    /* Read when libgomp is loaded, with the first object. */
+    setenv("OMP_WAIT_POLICY", "passive", 1);
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_rule), cmocka_unit_test(test_avx2),
                                        cmocka_unit_test(test_avx512)};
     return cmocka_run_group_tests(tests, NULL, NULL);

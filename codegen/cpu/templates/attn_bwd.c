@@ -1,9 +1,9 @@
 /* attn_bwd.c - attention backward; scores are recomputed tile by tile from q, k and lse.
  *
  * Dao, "FlashAttention-2", 2023, algorithm 2: blocks of keys outside, blocks of queries inside. A
- * tile of p and ds has queries down and keys along vectors; dk and dv of a block are held transposed,
- * so that of the five products only dq = ds k has features along vectors. The scores start at -lse
- * and do.v at -do.o, so that exp2 and p * ds are all that is left to do in registers.
+ * tile of p and ds has queries down and keys along vectors; dk and dv of a block are held
+ * transposed, so that of the five products only dq = ds k has features along vectors. The scores
+ * start at -lse and do.v at -do.o, so that exp2 and p * ds are all that is left to do in registers.
  * dq is summed over the blocks of keys in order. A job is a batch entry, or one of GROUPS ranges of
  * its keys; then each range has its own sum of dq, and these are added up in order at the end: the
  * order of every sum follows from the shapes alone.
@@ -12,8 +12,8 @@
  *   GROUPS      see above
  *   SUMS        bytes of scratch before the work areas
  *   IN_PLACE    1: dq is f32, GROUPS is 1 and no tile needs padding: dq itself holds the sums
- * Operands: q k v o lse [mask] do dq dk dv scratch. Scratch, in f32: -do.o [BATCH, GROUPS, SEQ]; sums
- * of dq [BATCH, GROUPS, SUM_ROWS, SUM_T] unless IN_PLACE; work areas [SLOTS].
+ * Operands: q k v o lse [mask] do dq dk dv scratch. Scratch, in f32: -do.o [BATCH, GROUPS, SEQ];
+ * sums of dq [BATCH, GROUPS, SUM_ROWS, SUM_T] unless IN_PLACE; work areas [SLOTS].
  */
 enum {
     PV = OVER <= VL ? 1 : NV, PW = PV * VL,  /* vectors, keys of a panel */
@@ -25,7 +25,8 @@ enum {
     LAZY = !CAUSAL && !WINDOW,               /* the first block meets all queries */
     /* rows asked for with each block of a product: the next tile's q, do, o, dq or k, v, dk, dv */
     FETCH = 1 + (3 * QB + 4 * KB) / ((KB * (2 * QBR + DVR + DQR) + QB * UP(DQ, PW)) / (PW * MR)),
-    Q_LINES = LINES(TQ, DQ), V_LINES = LINES(TV, DV), ROW_LINES = Q_LINES > V_LINES ? Q_LINES : V_LINES
+    Q_LINES = LINES(TQ, DQ), V_LINES = LINES(TV, DV),
+    ROW_LINES = Q_LINES > V_LINES ? Q_LINES : V_LINES
 };
 
 #if defined(__AVX512F__)
@@ -60,7 +61,8 @@ CHUNK pack_kv(work *w, const TK *k, const TV *v, int64_t N)
             w->k[j][d] = d < DQ ? LK(k[j * (int64_t)K_T + d]) * (float)SCALE : 0;
 #if HALF
     for (int64_t j = 0; j < N; j++)
-        for (int64_t c = 0; c < VL / 2; c++) w->pairs[j / 2][2 * c + j % 2] = w->k[j][DQ / VL * VL + c];
+        for (int64_t c = 0; c < VL / 2; c++)
+            w->pairs[j / 2][2 * c + j % 2] = w->k[j][DQ / VL * VL + c];
 #endif
     for (int64_t at = 0; at < N; at += PW) {
         for (int64_t j = 0; j < PW; j++)
@@ -143,8 +145,8 @@ CHUNK slopes(work *w, int64_t M, int64_t N)
 }
 
 /* dx += c^T y for c = p, y = do, or c = ds, y = q. Where features fill whole panels, dx lies as it
- * is wanted: keys down, features along vectors. Else it is held transposed, features down, in panels
- * of keys, and no lane is wasted. */
+ * is wanted: keys down, features along vectors. Else it is held transposed, features down, in
+ * panels of keys, and no lane is wasted. */
 INLINE void add_down(work *w, float *dx, int64_t width, const float *c, const float *y, int64_t ldy,
                      int64_t M, int64_t N, int first)
 {
@@ -204,7 +206,8 @@ INLINE void add_dq_half(work *w, float *sum, int64_t M, int64_t N, int first)
             vec t = EVEN(c[i], c[i + 1]) + ODD(c[i], c[i + 1]);
             float both[VL] ALIGNED;
             store(both, t);
-            half *a = (half *)(to + i * (int64_t)SUM_T), *b = (half *)(to + (i + 1) * (int64_t)SUM_T);
+            half *a = (half *)(to + i * (int64_t)SUM_T);
+            half *b = (half *)(to + (i + 1) * (int64_t)SUM_T);
             *a = *(half *)both + (first ? (half){0} : *a);
             *b = *(half *)(both + VL / 2) + (first ? (half){0} : *b);
         }

@@ -2,9 +2,10 @@
  *
  * Dao, "FlashAttention-2", 2023, algorithm 1: per block of queries, a running maximum and sum over
  * blocks of keys. Scores are held transposed, keys down and queries along vectors, so that maximum,
- * sum and rescaling work lane by lane, keys and values are read as they lie (broadcast), and no head
- * size wastes lanes. Scores are in units of log 2 (scale and log2 e are folded into q) and are taken
- * relative to an integer near the maximum, so that rescaling is exact and exp2 needs no reduction.
+ * sum and rescaling work lane by lane, keys and values are read as they lie (broadcast), and no
+ * head size wastes lanes. Scores are in units of log 2 (scale and log2 e are folded into q) and are
+ * taken relative to an integer near the maximum, so that rescaling is exact and exp2 needs no
+ * reduction.
  * The emitter defines, before this text:
  *   FN                       name of the function
  *   B0 B1 B2 B3              batch extents      SEQ OVER   queries, keys    DQ DV  head sizes
@@ -13,7 +14,8 @@
  *   TQ TK TV TO, LQ() ...    element types and their conversions to and from float
  *   Q_S(b) K_S(b) ...        offset of batch entry b; Q_T K_T V_T O_T token strides; LSE_T
  *   MASK_S(b), MASK_I, MASK_J strides of the mask
- *   WORK SLOTS               bytes of a work area; 0 slots: on the stack, else in scratch, one a thread
+ *   WORK SLOTS               bytes of a work area; 0 slots: on the stack, else in scratch, one a
+ *                            thread
  * Operands: q k v o lse [mask] [scratch].
  */
 enum {
@@ -23,7 +25,8 @@ enum {
     BLOCKS = (OVER + KB - 1) / KB,
     /* rows asked for with each block of a product, so that all are before they are needed */
     FETCH = 1 + (2 * KB * BLOCKS + 2 * QB) / (BLOCKS * (QB / PW) * (KBR / MR + DVR / MR)),
-    Q_LINES = LINES(TQ, DQ), V_LINES = LINES(TV, DV), ROW_LINES = Q_LINES > V_LINES ? Q_LINES : V_LINES
+    Q_LINES = LINES(TQ, DQ), V_LINES = LINES(TV, DV),
+    ROW_LINES = Q_LINES > V_LINES ? Q_LINES : V_LINES
 };
 
 typedef struct work {
@@ -43,9 +46,10 @@ CHUNK pack_q(work *w, int64_t panel, const TQ *q, int64_t M)
     float *rows = w->rows[0];
     for (int64_t i = 0; i < PW; i++)
         for (int64_t d = 0; d < DQP; d++)
-            rows[i * DQP + d] = i < M && d < DQ
-                                    ? LQ(q[i * (int64_t)Q_T + d]) * (float)(SCALE * 0x1.71547652b82fep+0)
-                                    : 0;
+            rows[i * DQP + d] =
+                i < M && d < DQ
+                    ? LQ(q[i * (int64_t)Q_T + d]) * (float)(SCALE * 0x1.71547652b82fep+0)
+                    : 0;
     transpose_tile(PW, DQP, rows, DQP, w->q[panel][0], PW);
 }
 

@@ -1,10 +1,10 @@
 /* attn_tile.h - vectors, register-blocked products, exp2 and transposition for attention.
  *
- * A product keeps MR rows of NV vectors in registers: C += A B, where elements of A (any two constant
- * strides) are broadcast and rows of B are contiguous. All extents and strides are constants of the
- * node, so the addresses are displacements. MR and NV: enough independent sums (latency x units: 8)
- * in the registers there are, more arithmetic than loads. A dim that is broadcast is padded to ROWS,
- * one that lies along vectors to VL.
+ * A product keeps MR rows of NV vectors in registers: C += A B, where elements of A (any two
+ * constant strides) are broadcast and rows of B are contiguous. All extents and strides are
+ * constants of the node, so the addresses are displacements. MR and NV: enough independent sums
+ * (latency x units: 8) in the registers there are, more arithmetic than loads. A dim that is
+ * broadcast is padded to ROWS, one that lies along vectors to VL.
  */
 #if defined(__clang__)
 #pragma clang fp contract(fast)
@@ -51,8 +51,8 @@ INLINE vec larger(vec a, vec b)
 }
 
 /* 2^(x - ref): `magic` is 1.5 * 2^23 - ref, `least` is ref - 126, ref an integer with |ref| < 2^22.
- * Adding magic rounds x to an integer n of which the low bits move into the exponent; then a minimax
- * polynomial of degree 5 for 2^f, |f| <= 1/2 (1.8e-7 relative). Below ref - 126: 2^-126. */
+ * Adding magic rounds x to an integer n of which the low bits move into the exponent; then a
+ * minimax polynomial of degree 5 for 2^f, |f| <= 1/2 (1.8e-7 relative). Below ref - 126: 2^-126. */
 INLINE vec exp2_from(vec x, vec magic, vec least)
 {
     x = larger(least, x);
@@ -65,7 +65,7 @@ INLINE vec exp2_from(vec x, vec magic, vec least)
     return (vec)((ivec)p + ((ivec)t << 23));
 }
 
-/* -- products ----------------------------------------------------------------------------------- */
+/* -- products ---------------------------------------------------------------------------------- */
 
 /* c[mr][nv] += A[mr rows, stride sm][K, stride sk] B[K rows, stride ldb][nv vectors] */
 INLINE void product(int mr, int nv, int64_t K, const float *A, int64_t sm, int64_t sk,
@@ -107,7 +107,7 @@ INLINE void product(int mr, int nv, int64_t K, const float *A, int64_t sm, int64
     } while (0)
 #endif
 
-/* -- transposition ------------------------------------------------------------------------------ */
+/* -- transposition ----------------------------------------------------------------------------- */
 
 #if defined(__clang__)
 #define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
@@ -152,11 +152,11 @@ CHUNK transpose_tile(int64_t R, int64_t C, const float *from, int64_t lf, float 
         for (int64_t c = 0; c < C; c += VL) transpose(from + r * lf + c, lf, to + c * lt + r, lt);
 }
 
-/* -- fetching ahead ----------------------------------------------------------------------------- */
+/* -- fetching ahead ---------------------------------------------------------------------------- */
 
-/* Rows of operands lie far apart, where no hardware prefetcher follows: with each block of a product a
- * few rows of what is packed next are asked for, so that they arrive under the arithmetic. There is no
- * branch in it: the last stream never ends and never moves. */
+/* Rows of operands lie far apart, where no hardware prefetcher follows: with each block of a
+ * product a few rows of what is packed next are asked for, so that they arrive under the
+ * arithmetic. There is no branch in it: the last stream never ends and never moves. */
 typedef struct stream {
     const char *at;
     int64_t left, step;                      /* rows; bytes from one to the next */
@@ -173,7 +173,8 @@ typedef struct ahead {
 
 /* Appends `rows` rows; and what the list ends with. */
 #define AHEAD(a, base, rows, token_stride)                                                         \
-    ((a)->s[(a)->now++] = (stream){(const char *)(base), rows, (token_stride) * (int64_t)sizeof *(base)})
+    ((a)->s[(a)->now++] = (stream){(const char *)(base), rows,                                     \
+                                   (token_stride) * (int64_t)sizeof *(base)})
 INLINE void ahead_end(ahead *a, const void *anywhere)
 {
     a->s[a->now] = (stream){anywhere, INT64_MAX, 0};
@@ -192,7 +193,7 @@ INLINE void fetch_ahead(ahead *a, int rows, int lines)
     }
 }
 
-/* -- the node ----------------------------------------------------------------------------------- */
+/* -- the node ---------------------------------------------------------------------------------- */
 
 /* Row of the batch: index b counts B0 x B1 x B2 x B3, row-major. */
 INLINE int64_t batch_offset(int64_t b, int64_t s0, int64_t s1, int64_t s2, int64_t s3)

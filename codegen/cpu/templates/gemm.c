@@ -1,7 +1,7 @@
 /* gemm.c - c[b,m,n] = sum_k a[b,m,k] b[b,k,n] (+ bias[n]) with the operands packed into panels.
  *
- * Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008, with the loop over
- * K inside a block of C, so that the block stays in the second cache:
+ * Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008, with the loop
+ * over K inside a block of C, so that the block stays in the second cache:
  *
  *     pack B:  panels of NR columns, KC rows at a time             in parallel, in scratch
  *     for each task = block of MC rows x PT panels of C            in parallel
@@ -9,17 +9,18 @@
  *             pack A: strips of MR rows                            on the stack
  *             for each panel, for each strip: MR x NR of C in registers, over KC
  *
- * Every element of C is the sum over k in ascending order, in blocks of KC that are added in ascending
- * order: cutting C into tasks changes no bit, so the number of column parts may follow the number of
- * threads. The emitter defines, before this text:
+ * Every element of C is the sum over k in ascending order, in blocks of KC that are added in
+ * ascending order: cutting C into tasks changes no bit, so the number of column parts may follow
+ * the number of threads. The emitter defines, before this text:
  *   FN                          name of the function
- *   B0 B1 M N K                 extents        A_0 A_1 A_M A_K  B_0 B_1 B_K B_N  C_0 C_1 C_M C_N  strides
+ *   B0 B1 M N K                 extents
+ *   A_0 A_1 A_M A_K             strides of a; B_0 B_1 B_K B_N of b; C_0 C_1 C_M C_N of c
  *   TA LA VA, TB LB VB          element types, their conversion to float, eight of them to floats
  *   TC STORE C_F32              type of C, how a vector is stored to it; 1 if it is f32
  *   HAS_BIAS                    operands: a b c [bias] scratch (f32[K, WIDTH])
- *   MR NV                       registers: MR rows by NV vectors       MC KC  block sizes, MC % MR = 0
- *   PT                          panels of a task at most               LAST_MR LAST_NV  at the edges
- *   micro_plain .. FN_corner    the innermost loops (cpu_micro.c)      UNROLL_K  steps of their turns
+ *   MR NV                       registers: MR rows by NV vectors    MC KC  block sizes, MC % MR = 0
+ *   PT                          panels of a task at most            LAST_MR LAST_NV  at the edges
+ *   micro_plain .. FN_corner    the innermost loops (cpu_micro.c)   UNROLL_K  steps of their turns
  */
 #define CAT2(a, b) a##_##b
 #define CAT(a, b) CAT2(a, b)
@@ -117,7 +118,8 @@ static void L(pack_a)(const TA *a, int rows, int kc, float *out)
             /* Eight stored where MR belong: the next row overwrites what is too much. */
             for (; k + 8 <= kc; k += 8) {
                 vec8 x[8], y[8];
-                UNROLL for (int i = 0; i < 8; i++) x[i] = VA(p + (i < MR ? i : 0) * (int64_t)A_M + k);
+                UNROLL for (int i = 0; i < 8; i++)
+                    x[i] = VA(p + (i < MR ? i : 0) * (int64_t)A_M + k);
                 transpose8(x, y);
                 UNROLL for (int i = 0; i < 8; i++) *(vec8 *)(out + (k + i) * MR) = y[i];
             }
@@ -165,8 +167,9 @@ static void L(pack_b)(const TB *b, int cols, int w, int kc, float *out)
             out[k * w + j] = j < cols ? LB(b[k * (int64_t)B_K + j * (int64_t)B_N]) : 0;
 }
 
-/* The block of A that is packed next is fetched by some calls of the innermost loop, evenly spread: each
- * takes a line of as many pieces as it has turns. Is there too little time, then the rest is not. */
+/* The block of A that is packed next is fetched by some calls of the innermost loop, evenly spread:
+ * each takes a line of as many pieces as it has turns. Is there too little time, then the rest is
+ * not. */
 INLINE void L(fetch)(micro *x, const L(next) *f, int call, int calls)
 {
     const int turns = (int)x->kc / UNROLL_K;
@@ -213,8 +216,8 @@ INLINE void L(call)(micro *x, const L(dest) *d, int rows, int cols, int w)
     L(finish)(sums, rows, w, cols, d);
 }
 
-/* Panels j0..j1 of a block of rows, over one block of K, with a packed. `after` is fetched meanwhile, and
- * the next panel of B while this one is used. */
+/* Panels j0..j1 of a block of rows, over one block of K, with a packed. `after` is fetched
+ * meanwhile, and the next panel of B while this one is used. */
 NOINLINE void L(block)(int rows, int j0, int j1, int kc, const float *a, const float *b, L(dest) to,
                        L(next) after)
 {
@@ -224,13 +227,14 @@ NOINLINE void L(block)(int rows, int j0, int j1, int kc, const float *a, const f
         const int cols = N - j * NR < NR ? N - j * NR : NR;
         const int w = j < PANELS - 1 ? NR : LAST_NV * VL;
         const float *bj = b + j * (int64_t)kc * NR, *next = bj + (int64_t)kc * NR;
-        const int64_t share = (int64_t)kc * NR * 4 / strips;             /* of the next panel, bytes */
+        const int64_t share = (int64_t)kc * NR * 4 / strips;         /* of the next panel, bytes */
         for (int i = 0; i < rows; i += MR, call++) {
             L(dest) d = to;
             d.c += i * (int64_t)C_M + j * (int64_t)NR * C_N;
             d.sum += i * d.ld + (TILED ? j - j0 : j) * (int64_t)NR;
             d.bias += HAS_BIAS ? j * NR : 0;
-            micro x = {.a = a + i * kc, .b = bj, .kc = kc, .panel = (const char *)next + i / MR * share};
+            micro x = {.a = a + i * kc, .b = bj, .kc = kc,
+                       .panel = (const char *)next + i / MR * share};
             x.panel_step = j + 1 < PANELS ? share / (kc / UNROLL_K + 1) : 0;
             L(fetch)(&x, &after, call, calls);
             L(call)(&x, &d, rows - i < MR ? rows - i : MR, cols, w);
@@ -243,16 +247,19 @@ static L(next) L(after)(const TA *am, int64_t m0, int64_t k0)
 {
     const int last = k0 + KC >= K;
     const int64_t m_left = M - m0 - (last ? MC : 0), k_left = K - (last ? 0 : k0 + KC);
-    const int rows = m_left < 0 ? 0 : m_left < MC ? (int)m_left : MC, kc = k_left < KC ? (int)k_left : KC;
+    const int rows = m_left < 0 ? 0 : m_left < MC ? (int)m_left : MC;
+    const int kc = k_left < KC ? (int)k_left : KC;
     return (L(next)){
-        .at = (const char *)(rows ? last ? am + MC * (int64_t)A_M : am + (k0 + KC) * (int64_t)A_K : am),
+        .at = (const char *)(rows ? last ? am + MC * (int64_t)A_M : am + (k0 + KC) * (int64_t)A_K
+                                  : am),
         .stride = (int64_t)sizeof(TA) * (A_M == 1 ? (int64_t)A_K : (int64_t)A_M),
         .rows = A_M == 1 && rows ? kc : rows,
         .lines = ((int)sizeof(TA) * (A_M == 1 ? rows : kc) + 63) / 64};
 }
 
 /* One task: rows m0.., panels j0..j1 of batch entry (a, c). */
-static void L(task)(const TA *a, const float *b, TC *c, const float *bias, int64_t m0, int j0, int j1)
+static void L(task)(const TA *a, const float *b, TC *c, const float *bias, int64_t m0, int j0,
+                    int j1)
 {
     float strips[MC * KC + 8] __attribute__((aligned(64)));
 #if TILED
@@ -265,7 +272,8 @@ static void L(task)(const TA *a, const float *b, TC *c, const float *bias, int64
     to.sum = tile;
     to.ld = PT * NR;
 #else
-    to.sum = (float *)to.c;                  /* read and written only if C is f32 or there is one block */
+    to.sum = (float *)to.c;                  /* read and written only if C is f32 or there is
+                                                one block */
     to.ld = C_M;
 #endif
     for (int kb = 0; kb < K_BLOCKS; kb++) {
@@ -278,7 +286,8 @@ static void L(task)(const TA *a, const float *b, TC *c, const float *bias, int64
     }
 }
 
-/* Column parts of the task grid: as few as keep `threads` evenly busy. A is packed once for each. */
+/* Column parts of the task grid: as few as keep `threads` evenly busy. A is packed once for
+ * each. */
 static int L(parts)(int64_t row_tasks, int threads)
 {
     const int least = (PANELS + PT - 1) / PT;
@@ -287,7 +296,7 @@ static int L(parts)(int64_t row_tasks, int threads)
     for (int p = least; p <= PANELS; p++) {
         const int64_t tasks = row_tasks * p, rounds = (tasks + threads - 1) / threads;
         const int width = (PANELS + p - 1) / p;
-        const double share = (double)rounds * (width * NR + 24);         /* 24: packing, in columns */
+        const double share = (double)rounds * (width * NR + 24);     /* 24: packing, in columns */
         if (share < best_share * 0.97) {
             best_share = share;
             best = p;
@@ -304,7 +313,8 @@ static void L(turn)(void *const *p, const float *packed, int64_t g, int64_t t, i
     const int part = (int)(t % parts);
     const TA *a = (const TA *)p[0] + e / B1 * (int64_t)A_0 + e % B1 * (int64_t)A_1;
     TC *c = (TC *)p[2] + e / B1 * (int64_t)C_0 + e % B1 * (int64_t)C_1;
-    L(task)(a, packed, c, HAS_BIAS ? p[3] : 0, m0, PANELS * part / parts, PANELS * (part + 1) / parts);
+    L(task)(a, packed, c, HAS_BIAS ? p[3] : 0, m0, PANELS * part / parts,
+            PANELS * (part + 1) / parts);
 }
 
 void FN(const kctx *x, void *const *p)
@@ -322,12 +332,13 @@ void FN(const kctx *x, void *const *p)
             for (int64_t u = 0; u < (int64_t)PANELS * K_BLOCKS; u++) {
                 const int64_t k0 = u / PANELS * KC, j = u % PANELS * NR;
                 const int kc = K - k0 < KC ? (int)(K - k0) : KC;
-                const int cols = N - j < NR ? (int)(N - j) : NR, w = WIDTH - j < NR ? (int)(WIDTH - j) : NR;
+                const int cols = N - j < NR ? (int)(N - j) : NR;
+                const int w = WIDTH - j < NR ? (int)(WIDTH - j) : NR;
                 L(pack_b)(bg + k0 * (int64_t)B_K + j * (int64_t)B_N, cols, w, kc,
                           packed + k0 * WIDTH + j * kc);
             }
-            /* Three quarters in equal shares, so that what is fetched ahead is what the thread packs
-             * next; the rest as threads come. */
+            /* Three quarters in equal shares, so that what is fetched ahead is what the thread
+             * packs next; the rest as threads come. */
             const int64_t tasks = (int64_t)EACH * M_BLOCKS * parts, rest = tasks / 4;
 #pragma omp for schedule(static) nowait
             for (int64_t t = 0; t < tasks - rest; t++) L(turn)(p, packed, g, t, parts);

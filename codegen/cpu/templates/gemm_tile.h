@@ -20,9 +20,9 @@ typedef uint32_t uvec8 __attribute__((vector_size(32)));
 typedef int32_t ivec8 __attribute__((vector_size(32)));
 typedef uint16_t half8 __attribute__((vector_size(16), aligned(2), may_alias));
 
-/* What the innermost loop needs: it multiplies a strip of A by a panel of B, both packed, over kc of K.
- * Every UNROLL-th step of K it fetches one line from `panel`, one from `piece`, and goes on by their
- * steps; in the first ones it fetches the lines of C. Steps are in bytes. */
+/* What the innermost loop needs: it multiplies a strip of A by a panel of B, both packed, over kc
+ * of K. Every UNROLL-th step of K it fetches one line from `panel`, one from `piece`, and goes on
+ * by their steps; in the first ones it fetches the lines of C. Steps are in bytes. */
 typedef struct micro {
     const float *a, *b;                      /* [kc][strip], [kc][columns] */
     float *to;                               /* where the sums go */
@@ -62,11 +62,13 @@ INLINE void transpose8(const vec8 *r, vec8 *out)
     vec8 t[8], u[8];
     UNROLL for (int i = 0; i < 4; i++) {
         t[2 * i] = __builtin_shuffle(r[2 * i], r[2 * i + 1], (ivec8){0, 8, 1, 9, 4, 12, 5, 13});
-        t[2 * i + 1] = __builtin_shuffle(r[2 * i], r[2 * i + 1], (ivec8){2, 10, 3, 11, 6, 14, 7, 15});
+        t[2 * i + 1] =
+            __builtin_shuffle(r[2 * i], r[2 * i + 1], (ivec8){2, 10, 3, 11, 6, 14, 7, 15});
     }
     UNROLL for (int h = 0; h < 8; h += 4)
         UNROLL for (int i = 0; i < 2; i++) {
-            u[h + 2 * i] = __builtin_shuffle(t[h + i], t[h + 2 + i], (ivec8){0, 1, 8, 9, 4, 5, 12, 13});
+            u[h + 2 * i] =
+                __builtin_shuffle(t[h + i], t[h + 2 + i], (ivec8){0, 1, 8, 9, 4, 5, 12, 13});
             u[h + 2 * i + 1] =
                 __builtin_shuffle(t[h + i], t[h + 2 + i], (ivec8){2, 3, 10, 11, 6, 7, 14, 15});
         }
