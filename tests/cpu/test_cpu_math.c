@@ -11,6 +11,19 @@
 #include "runtime/base/philox.h"
 #include "codegen/cpu/templates/prelude.h"
 
+/* attn_tile.h wants the sizes of a node: any will do. */
+#define B0 1
+#define B1 1
+#define B2 1
+#define B3 1
+#define SEQ 1
+#define OVER 1
+#define CAUSAL 0
+#define WINDOW 0
+#define HAS_MASK 0
+#define SLOTS 0
+#include "codegen/cpu/templates/attn_tile.h"
+
 static double ulps(float y, double r)
 {
     float size = (float)fabs(r);
@@ -76,9 +89,42 @@ static void test_special(void **state)
     assert_true(isnan(from_bf16(to_bf16(NAN))));
 }
 
+/* 2^(x - ref) of attention: 2.5e-7 relative, whatever the reference. */
+static void test_exp2(void **state)
+{
+    (void)state;
+    enum { N = 400000 };
+    const float refs[] = {0, 1, -17, 1000, -4000000};
+    for (size_t k = 0; k < sizeof refs / sizeof *refs; k++)
+        for (int i = 0; i <= N; i++) {
+            const float ref = refs[k], x = ref + (float)(-125.0 + 125.5 * i / N);
+            const vec y = exp2_from(splat(x), splat(0x1.8p+23f - ref), splat(ref - 126.0f));
+            const double r = exp2((double)x - (double)ref);
+            if (!(fabs((double)y[0] - r) <= 2.5e-7 * r))
+                fail_msg("2^(%a - %g) is %a", x, ref, y[0]);
+        }
+    assert_true(isnan(exp2_from(splat(NAN), splat(0x1.8p+23f), splat(-126.0f))[VL - 1]));
+    assert_true(exp2_from(splat(-INFINITY), splat(0x1.8p+23f), splat(-126.0f))[0] <= 0x1p-125f);
+}
+
+static void test_transpose(void **state)
+{
+    (void)state;
+    float a[VL][2 * VL], b[2 * VL][VL];
+    for (int i = 0; i < VL; i++)
+        for (int j = 0; j < 2 * VL; j++) a[i][j] = (float)(100 * i + j);
+    transpose_tile(VL, 2 * VL, a[0], 2 * VL, b[0], VL);
+    for (int i = 0; i < VL; i++)
+        for (int j = 0; j < 2 * VL; j++) assert_true(b[j][i] == a[i][j]);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_bounds),
-                                       cmocka_unit_test(test_special)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_special),
+        cmocka_unit_test(test_exp2),
+        cmocka_unit_test(test_transpose),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
