@@ -12,7 +12,8 @@ enum {
     MC_LEAST = 64, MC_MOST = 144,            /* rows of a block */
     KC_MOST = 384,                           /* a strip of A and a panel of B: first and second
                                                 cache */
-    TILE_BYTES = 320 * 1024                  /* sums beside C, on a thread's stack */
+    TILE_BYTES = 320 * 1024,                 /* sums beside C, on a thread's stack */
+    EPI_BYTES = 1 << 20                      /* rows of C that an epilogue follows */
 };
 
 /* Register blocks: 24 accumulators of 32 registers with three loads of B and one broadcast, 12 of
@@ -68,13 +69,13 @@ static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 typedef struct blocks { int64_t mc, kc, pt; } blocks;
 
-/* Rows of a block: what divides the rows evenly among 2, 4 and 8 threads, rather large than
- * small. */
-static int64_t rows_of_block(int64_t m, int64_t mr)
+/* Rows of a block, a multiple of `step`: what divides the rows evenly among 2, 4 and 8 threads,
+ * rather large than small. */
+static int64_t rows_of_block(int64_t m, int64_t mr, int64_t step, int64_t most_rows)
 {
     double best = 1e30;
-    int64_t found = mr;
-    for (int64_t mc = ceil_div(MC_LEAST, mr) * mr; mc <= MC_MOST; mc += mr) {
+    int64_t found = step;
+    for (int64_t mc = ceil_div(MC_LEAST, step) * step; mc <= most_rows; mc += step) {
         int64_t n = ceil_div(m, mc);
         double cost = 0;
         for (int64_t t = 2; t <= 8; t *= 2) {
@@ -90,15 +91,47 @@ static int64_t rows_of_block(int64_t m, int64_t mr)
     return found < ceil_div(m, mr) * mr ? found : ceil_div(m, mr) * mr;
 }
 
+/* Rows that are whole strips and, with an epilogue, whole blocks of its. */
+static int64_t row_step(const kir_kernel *epi, const cpu_product_level *l)
+{
+    int64_t a = l->mr, b = epi ? epi->block : 1;
+    while (b) {
+        int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return epi ? l->mr / a * epi->block : l->mr;
+}
+
+/* An epilogue wants its rows of C in the second cache, whole. */
+static int64_t most_rows(const kir_gemm *g, const kir_kernel *epi)
+{
+    int64_t most = epi ? EPI_BYTES / (g->n * (int64_t)dfm_dtype_bytes(g->c.dtype)) : MC_MOST;
+    return most < MC_MOST ? most : MC_MOST;
+}
+
+static bool is_tiled(const kir_gemm *g)
+{
+    return g->k > KC_MOST && !(g->c.dtype == DFM_F32 && (g->n == 1 || g->sc[3] == 1));
+}
+
+bool cpu_product_takes_epi(const kir_gemm *g, const kir_kernel *k, const cpu_product_level *l)
+{
+    int64_t step = row_step(k, l), width = ceil_div(g->n, l->vl * l->nv) * l->vl * l->nv;
+    if (!cpu_product_own(g, l, NULL) || step > most_rows(g, k)) return false;
+    return !is_tiled(g) || ceil_div(MC_LEAST, step) * step * width * 4 <= TILE_BYTES;
+}
+
 static blocks blocks_of(const kir_gemm *g, const cpu_product_level *l)
 {
-    int64_t nr = l->vl * l->nv, panels = ceil_div(g->n, nr);
-    blocks b = {.mc = rows_of_block(g->m, l->mr), .kc = g->k, .pt = panels};
+    int64_t nr = l->vl * l->nv, panels = ceil_div(g->n, nr), step = row_step(g->epi, l);
+    blocks b = {.mc = rows_of_block(g->m, l->mr, step, most_rows(g, g->epi)), .kc = g->k,
+                .pt = panels};
     int64_t n = ceil_div(g->k, KC_MOST);
     if (n > 1) b.kc = ceil_div(ceil_div(g->k, n), 8) * 8;
-    bool tiled = n > 1 && !(g->c.dtype == DFM_F32 && (g->n == 1 || g->sc[3] == 1));
-    if (!tiled) return b;
-    if (b.mc > MC_LEAST) b.mc = ceil_div(MC_LEAST, l->mr) * l->mr;
+    if (!is_tiled(g)) return b;
+    if (b.mc > MC_LEAST) b.mc = ceil_div(MC_LEAST, step) * step;
+    if (g->epi) return b;
     int64_t most = TILE_BYTES / (b.mc * nr * 4);
     if (b.pt > most) b.pt = most;
     return b;
@@ -158,13 +191,14 @@ static void emit_edges(dfm_sb *out, const cpu_product_level *l, const char *symb
 }
 
 void cpu_emit_product(dfm_sb *out, const kir_gemm *g, const cpu_product_level *l,
-                      const char *symbol)
+                      const char *symbol, const char *epilogue)
 {
     static const char *const own[] = {
         "FN", "B0", "B1", "M", "N", "K", "HAS_BIAS", "MR", "NV", "MC", "KC", "PT", "STORE", "C_F32",
         "CAT2", "CAT", "L", "NR", "PANELS", "K_BLOCKS", "M_BLOCKS", "WIDTH", "LAST_NV", "LAST_MR",
         "TILED", "SHARED_B", "TA", "LA", "VA", "TB", "LB", "VB", "TC", "LC", "VC", "A_0", "A_1",
-        "A_M", "A_K", "B_0", "B_1", "B_K", "B_N", "C_0", "C_1", "C_M", "C_N"};
+        "A_M", "A_K", "B_0", "B_1", "B_K", "B_N", "C_0", "C_1", "C_M", "C_N", "HAS_EPI", "EPI",
+        "EPI_BLOCK"};
     const blocks b = blocks_of(g, l);
     int64_t sb[4] = {g->batch[0] == 1 ? 0 : g->sb[0], g->batch[1] == 1 ? 0 : g->sb[1],
                      g->sb[2], g->sb[3]};
@@ -190,6 +224,12 @@ void cpu_emit_product(dfm_sb *out, const kir_gemm *g, const cpu_product_level *l
     define_operand(out, 'C', "MN", sc, g->c.dtype);
     dfm_sb_printf(out, "#define STORE store_%s\n", g->c.dtype == DFM_BF16 ? "bf16" : "f32");
     define(out, "C_F32", g->c.dtype == DFM_F32);
+    define(out, "HAS_EPI", g->epi != NULL);
+    if (g->epi) {
+        dfm_sb_printf(out, "void %s_blocks(const kctx *, void *const *, int64_t, int64_t);\n"
+                           "#define EPI %s_blocks\n", epilogue, epilogue);
+        define(out, "EPI_BLOCK", g->epi->block);
+    }
     dfm_sb_puts(out, cg_text_gemm);
     for (size_t i = 0; i < DFM_LEN(own); i++) dfm_sb_printf(out, "#undef %s\n", own[i]);
 }

@@ -26,10 +26,13 @@ bool cpu_product_own(const kir_gemm *g, const cpu_product_level *l, const char *
 void cpu_product_least(int64_t least);
 /* Bytes of scratch of a generated product: B as f32 in panels. */
 uint64_t cpu_product_scratch(const kir_gemm *g, const cpu_product_level *l);
-/* The C function `symbol`(const kctx *, void *const *); operands a b c [bias] scratch. To be
- * compiled behind cpu_product_begin's text. */
+/* Would a generated product run kernel k, which kir_epi_objection allows, on its rows? */
+bool cpu_product_takes_epi(const kir_gemm *g, const kir_kernel *k, const cpu_product_level *l);
+/* The C function `symbol`(const kctx *, void *const *); operands a b c [bias] scratch, then those
+ * of the epilogue if there is one: the kernel's functions are `epilogue` and `epilogue`_blocks
+ * (cpu_emit_kernel). To be compiled behind cpu_product_begin's text. */
 void cpu_emit_product(dfm_sb *out, const kir_gemm *g, const cpu_product_level *l,
-                      const char *symbol);
+                      const char *symbol, const char *epilogue);
 void cpu_product_begin(dfm_sb *out, const cpu_product_level *l);
 
 #endif

@@ -29,6 +29,7 @@ typedef struct build {
     cg_object *out;
     DFM_VEC(text_unit) texts;                /* by unit */
     DFM_VEC(uint32_t) unit_of;
+    bool apart;                              /* a product of oneDNN's has an epilogue */
 } build;
 
 static void count_arg(void *user, kir_arg *arg)
@@ -45,9 +46,19 @@ static bool own_product(const build *b, const kir_node *n)
            b->m->bufs.p[s->buf.i].elems >= cpu_product_scratch(&n->gemm, b->level);
 }
 
+static uint32_t unit_of_kernel(build *b, kir_kernel *k);
+
 static bool emit_node(build *b, const kir_node *n, dfm_sb *text)
 {
-    if (own_product(b, n)) return cpu_emit_product(text, &n->gemm, b->level, "@"), true;
+    if (own_product(b, n)) {
+        const char *then = NULL;
+        if (n->gemm.epi) {
+            uint32_t u = unit_of_kernel(b, n->gemm.epi);
+            then = b->out->units.p[u].symbol;
+        }
+        return cpu_emit_product(text, &n->gemm, b->level, "@", then), true;
+    }
+    b->apart |= n->kind == KIR_NODE_GEMM && n->gemm.epi;
     switch (n->kind) {
     case KIR_NODE_KERNEL: cpu_emit_kernel(text, b->m, n->kernel, "@"); return true;
     case KIR_NODE_ATTN: cpu_emit_attn(text, b->m, &n->attn, "@"); return true;
@@ -64,27 +75,38 @@ static const char *after_comment(const char *text)
     return end ? end : text;
 }
 
+/* The unit of node n with this text: one that is there, or a new one. */
+static uint32_t unit_with(build *b, kir_node *n, dfm_sb *text)
+{
+    const char *body = after_comment(dfm_sb_cstr(text));
+    uint64_t hash = dfm_hash64(body, strlen(body), 0);
+    for (uint32_t u = 0; u < b->texts.n; u++)
+        if (b->texts.p[u].hash == hash && !strcmp(after_comment(b->texts.p[u].body), body))
+            return u;
+    uint32_t u = b->texts.n, n_args = 0;
+    kir_each_arg(n, count_arg, &n_args);
+    dfm_push(b->a, &b->texts, ((text_unit){dfm_sb_cstr(text), hash}));
+    const char *symbol = dfm_fmt(b->a, "%s%c%u", b->prefix,
+                                 n->kind == KIR_NODE_GEMM ? PLAN_PRODUCT_SYMBOL : 'k', u);
+    dfm_push(b->a, &b->out->units, ((cg_unit){n, symbol, n_args}));
+    return u;
+}
+
+/* An epilogue is a unit of its own, which no step calls. */
+static uint32_t unit_of_kernel(build *b, kir_kernel *k)
+{
+    kir_node *n = dfm_new(b->a, kir_node);
+    *n = (kir_node){.kind = KIR_NODE_KERNEL, .loc = k->loc, .name = k->name, .kernel = k};
+    dfm_sb text = dfm_sb_make(b->a);
+    cpu_emit_kernel(&text, b->m, k, "@");
+    return unit_with(b, n, &text);
+}
+
 static void visit(void *user, kir_node *n)
 {
     build *b = user;
     dfm_sb text = dfm_sb_make(b->a);
-    if (!emit_node(b, n, &text)) {
-        dfm_push(b->a, &b->unit_of, NO_UNIT);
-        return;
-    }
-    const char *body = after_comment(dfm_sb_cstr(&text));
-    uint64_t hash = dfm_hash64(body, strlen(body), 0);
-    for (uint32_t u = 0; u < b->texts.n; u++)
-        if (b->texts.p[u].hash == hash && !strcmp(after_comment(b->texts.p[u].body), body)) {
-            dfm_push(b->a, &b->unit_of, u);
-            return;
-        }
-    uint32_t u = b->texts.n, n_args = 0;
-    kir_each_arg(n, count_arg, &n_args);
-    dfm_push(b->a, &b->texts, ((text_unit){dfm_sb_cstr(&text), hash}));
-    const char *symbol = dfm_fmt(b->a, "%s%c%u", b->prefix,
-                                 n->kind == KIR_NODE_GEMM ? PLAN_PRODUCT_SYMBOL : 'k', u);
-    dfm_push(b->a, &b->out->units, ((cg_unit){n, symbol, n_args}));
+    uint32_t u = emit_node(b, n, &text) ? unit_with(b, n, &text) : NO_UNIT;
     dfm_push(b->a, &b->unit_of, u);
 }
 
@@ -180,6 +202,9 @@ static dfm_status cpu_build(const kir_module *m, const cg_options *opt, dfm_aren
         return DFM_USAGE;
     }
     cg_each_node(m, visit, &b);
+    if (b.apart)
+        return dfm_fail(err, DFM_INTERNAL, "an epilogue behind a product that is not generated at "
+                        "level %s", opt->arch);
     split_units(&b, &texts);
     out->unit_of = b.unit_of.p;
     set_features(&b, level);
@@ -236,13 +261,20 @@ static const char *how_at(const kir_gemm *g, const cpu_product_level *l)
         return scratch_at(g, cpu_product_level_of(arch));                                          \
     }                                                                                              \
     static bool takes_##id(const kir_gemm *g) { return takes_at(g, cpu_product_level_of(arch)); }  \
-    static const char *how_##id(const kir_gemm *g) { return how_at(g, cpu_product_level_of(arch)); }
+    static const char *how_##id(const kir_gemm *g)                                                 \
+    {                                                                                              \
+        return how_at(g, cpu_product_level_of(arch));                                              \
+    }                                                                                              \
+    static bool epi_##id(const kir_module *m, const kir_gemm *g, const kir_kernel *k)              \
+    {                                                                                              \
+        return (void)m, cpu_product_takes_epi(g, k, cpu_product_level_of(arch));                   \
+    }
 
 #define LIMITS(id)                                                                                 \
     {                                                                                              \
         .target = "cpu", .row_bytes = 16 * 1024, .max_streams = 24, .lane_target = 1024,           \
         .gemm_scratch = scratch_##id, .attn_scratch = cpu_attn_scratch, .gemm_takes = takes_##id,  \
-        .gemm_how = how_##id                                                                       \
+        .gemm_how = how_##id, .gemm_epi = epi_##id                                                 \
     }
 
 LIMITS_OF(native, "native")

@@ -134,7 +134,9 @@ typedef struct kir_kernel {
 
 /* -- nodes ------------------------------------------------------------------------------------- */
 
-/* c[b,m,n] = sum_k a[b,m,k] * b[b,k,n], f32 accumulation. Extents of 1 have stride 0.
+/* c[b,m,n] = sum_k a[b,m,k] * b[b,k,n], f32 accumulation; then the epilogue, if there is one: to
+ * the result it is a kernel node behind, but a target may run it block by block as soon as the rows
+ * of c that a block reads are there. Extents of 1 have stride 0.
  * Strides are in elements: index 0, 1 batch; then rows, columns of each operand. At least one of
  * the two last strides of every operand is 1 (or its extent is). */
 typedef struct kir_gemm {
@@ -143,6 +145,8 @@ typedef struct kir_gemm {
     int64_t sa[4], sb[4], sc[4];             /* {b0, b1, m, k}, {b0, b1, k, n}, {b0, b1, m, n} */
     kir_arg bias;                            /* f32[n], stride 1; buf {0}: none */
     kir_arg scratch;                         /* u8; buf {0}: none needed */
+    kir_kernel *epi;                         /* runs on rows of c that are complete, while others
+                                                are not yet (kir_epi.c); NULL: none */
 } kir_gemm;
 
 enum { KIR_ATTN_BATCH = 4 };
@@ -234,6 +238,8 @@ typedef struct kir_limits {
     uint64_t (*attn_scratch)(const kir_attn *a, const kir_module *m);
     bool (*gemm_takes)(const kir_gemm *g);   /* false: operands must be copied to f32, dense */
     const char *(*gemm_how)(const kir_gemm *g);       /* how it is computed, for remarks; or NULL */
+    /* Would the kernel, which kir_epi_objection allows, run on g's rows? NULL: never. */
+    bool (*gemm_epi)(const kir_module *m, const kir_gemm *g, const kir_kernel *k);
 } kir_limits;
 
 /* -- kir_build.c ------------------------------------------------------------------------------- */
@@ -248,6 +254,12 @@ int64_t kir_lanes(const ir_module *m, const kir_kernel *k);
 int64_t kir_blocks(const ir_module *m, const kir_kernel *k);     /* kept rows x blocks of each */
 /* Calls visit for each operand of a node (loops: not their bodies). */
 void kir_each_arg(kir_node *n, void (*visit)(void *user, kir_arg *a), void *user);
+
+/* -- kir_epi.c --------------------------------------------------------------------------------- */
+/* Why kernel k, in the node behind g, may not be g's epilogue; NULL: it may. */
+const char *kir_epi_objection(const kir_module *m, const kir_gemm *g, const kir_kernel *k);
+/* Is the buffer one of the product's own operands? */
+bool kir_gemm_uses(const kir_gemm *g, kir_buf b);
 
 /* -- kir_cost.c -------------------------------------------------------------------------------- */
 typedef struct kir_cost { double flops, bytes; } kir_cost;

@@ -90,6 +90,7 @@ void kir_each_arg(kir_node *n, void (*visit)(void *user, kir_arg *a), void *user
         return;
     case KIR_NODE_GEMM:
         each(visit, user, (kir_arg *[]){&g->a, &g->b, &g->c, &g->bias, &g->scratch}, 5);
+        for (uint32_t i = 0; g->epi && i < g->epi->args.n; i++) visit(user, &g->epi->args.p[i]);
         return;
     case KIR_NODE_ATTN:
         each(visit, user,

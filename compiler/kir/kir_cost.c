@@ -117,12 +117,15 @@ static double scatter_bytes(const kir_module *m, const kir_scatter *s)
 kir_cost kir_node_cost(const kir_module *m, const kir_node *n)
 {
     sum s = {m, 0};
+    kir_cost epi = {0};
     switch (n->kind) {
     case KIR_NODE_KERNEL: return (kir_cost){kernel_flops(m, n->kernel), kernel_bytes(m, n->kernel)};
     case KIR_NODE_GEMM:
-        return (kir_cost){2.0 * (double)n->gemm.batch[0] * (double)n->gemm.batch[1] *
-                              (double)n->gemm.m * (double)n->gemm.n * (double)n->gemm.k,
-                          gemm_bytes(&n->gemm)};
+        if (n->gemm.epi)
+            epi = (kir_cost){kernel_flops(m, n->gemm.epi), kernel_bytes(m, n->gemm.epi)};
+        return (kir_cost){epi.flops + 2.0 * (double)n->gemm.batch[0] * (double)n->gemm.batch[1] *
+                                          (double)n->gemm.m * (double)n->gemm.n * (double)n->gemm.k,
+                          epi.bytes + gemm_bytes(&n->gemm)};
     case KIR_NODE_ATTN:
         kir_each_arg((kir_node *)n, add_arg, &s);        /* which it does not change */
         return (kir_cost){attn_flops(&n->attn), s.bytes};

@@ -44,7 +44,9 @@ static dfm_status run_node(kir_run *r, const kir_node *n)
         return DFM_OK;
     switch (n->kind) {
     case KIR_NODE_KERNEL: return kir_run_kernel(r, n->kernel);
-    case KIR_NODE_GEMM: kir_run_gemm(r, &n->gemm); break;
+    case KIR_NODE_GEMM:
+        kir_run_gemm(r, &n->gemm);
+        return n->gemm.epi ? kir_run_kernel(r, n->gemm.epi) : DFM_OK;
     case KIR_NODE_ATTN: kir_run_attn(r, &n->attn); break;
     case KIR_NODE_SCATTER: kir_run_scatter(r, &n->scatter); break;
     case KIR_NODE_COPY: kir_run_copy(r, &n->copy); break;

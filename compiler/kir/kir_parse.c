@@ -554,7 +554,13 @@ static void node(parser *p, kir_nodes *out)
     if (accept_word(p, "replaces")) n->replaces = name(p);
     switch (n->kind) {
     case KIR_NODE_KERNEL: n->kernel = kernel(p, n->name); break;
-    case KIR_NODE_GEMM: gemm(p, &n->gemm); break;
+    case KIR_NODE_GEMM:
+        gemm(p, &n->gemm);
+        if (accept_word(p, "then")) {
+            dfm_name then = name(p);
+            n->gemm.epi = kernel(p, then);
+        }
+        break;
     case KIR_NODE_ATTN: attn(p, &n->attn); break;
     case KIR_NODE_SCATTER:
         n->scatter.dim = dim(p);

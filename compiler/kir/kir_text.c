@@ -295,7 +295,15 @@ static void node(printer *p, const kir_node *n, int depth)
         kernel(p, n->kernel, depth);
         dfm_sb_printf(p->o, "%*s}", in, "");
         break;
-    case KIR_NODE_GEMM: gemm(p, &n->gemm); break;
+    case KIR_NODE_GEMM:
+        gemm(p, &n->gemm);
+        if (!n->gemm.epi) break;
+        dfm_sb_puts(p->o, " then ");
+        name(p, n->gemm.epi->name);
+        dfm_sb_puts(p->o, " {\n");
+        kernel(p, n->gemm.epi, depth);
+        dfm_sb_printf(p->o, "%*s}", in, "");
+        break;
     case KIR_NODE_ATTN: attn(p, &n->attn); break;
     case KIR_NODE_SCATTER:
         dims(p, &n->scatter.dim, 1);

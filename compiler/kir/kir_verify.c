@@ -19,6 +19,8 @@
  *   K16 a loop's depth is the number of loops around it, at most KIR_MAX_LOOPS
  *   K17 inputs and outputs are named once, lie in their buffers and have their type's dims
  *   K18 what a node replaces is an input of the program
+ *   K19 an epilogue needs only its own row of the product's result, and changes none of the
+ *       product's operands
  */
 #include "compiler/kir/kir_verify_impl.h"
 
@@ -165,6 +167,15 @@ static dfm_status check_loop(kir_checker *c, const kir_loop *l)
     return st;
 }
 
+static dfm_status check_epilogue(kir_checker *c, const kir_gemm *g)
+{
+    c->where = dfm_name_str(c->m->ir->names, g->epi->name);
+    DFM_TRY(kir_check_kernel(c, g->epi));
+    const char *why = kir_epi_objection(c->m, g, g->epi);
+    KIR_RULE(c, !why, 19, "the kernel may not run on the product's rows: %s", why);
+    return DFM_OK;
+}
+
 static dfm_status check_node(kir_checker *c, const kir_node *n)
 {
     c->where = dfm_name_str(c->m->ir->names,
@@ -173,7 +184,9 @@ static dfm_status check_node(kir_checker *c, const kir_node *n)
              dfm_name_str(c->m->ir->names, n->replaces));
     switch (n->kind) {
     case KIR_NODE_KERNEL: return kir_check_kernel(c, n->kernel);
-    case KIR_NODE_GEMM: return kir_check_gemm(c, &n->gemm);
+    case KIR_NODE_GEMM:
+        DFM_TRY(kir_check_gemm(c, &n->gemm));
+        return n->gemm.epi ? check_epilogue(c, &n->gemm) : DFM_OK;
     case KIR_NODE_ATTN: return kir_check_attn(c, &n->attn);
     case KIR_NODE_SCATTER: return kir_check_scatter(c, &n->scatter);
     case KIR_NODE_COPY: return kir_check_copy(c, &n->copy);

@@ -235,6 +235,7 @@ static void emit_program(kz *z)
     for (uint32_t k = 0; k < n; k++)
         if (copy[k].buf.i) kz_add_copy(f, g->results.p[k].val, &copy[k]);
     if (z->status == DFM_OK) kz_emit_frame(f);
+    if (z->status == DFM_OK) kz_join_epilogues(z);
 }
 
 dfm_status lower_kernelize(ir_module *ir, const kir_limits *limits, dfm_arena *a,

@@ -198,4 +198,7 @@ kz_frame *kz_frame_new(kz *z, kz_frame *up, const ir_graph *g, uint32_t depth, k
 bool kz_read_later(const kz_frame *f, uint32_t unit, const kir_arg *dest);
 void kz_fail(kz *z, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* -- kernelize_epi.c: products take the kernels behind them ------------------------------------ */
+void kz_join_epilogues(kz *z);
+
 #endif

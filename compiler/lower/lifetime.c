@@ -37,6 +37,13 @@ static void number(lives *s, const kir_nodes *list)
     }
 }
 
+/* Does the epilogue read there what its product has made? */
+static bool is_just_made(const life_use *u, uint32_t buf)
+{
+    const kir_node *n = u->node;
+    return n->kind == KIR_NODE_GEMM && n->gemm.epi && n->gemm.c.buf.i == buf;
+}
+
 static void measure(lives *s, life *l)
 {
     (void)s;
@@ -51,7 +58,7 @@ static void measure(lives *s, life *l)
             l->first = u->at;
             l->read_first = false;
         }
-        if (u->at == l->first && !u->arg->write) l->read_first = true;
+        if (u->at == l->first && !u->arg->write && !is_just_made(u, l->buf)) l->read_first = true;
         if (u->at > l->last) l->last = u->at;
     }
 }

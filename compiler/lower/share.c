@@ -37,18 +37,33 @@ static bool is_local(const lives *s, const life *l, uint32_t at)
     return true;
 }
 
+/* The node's kernel, be it a product's epilogue; NULL: it has none. */
+static kir_kernel *kernel_of(const kir_node *n)
+{
+    return n->kind == KIR_NODE_KERNEL ? n->kernel : n->kind == KIR_NODE_GEMM ? n->gemm.epi : NULL;
+}
+
+/* A product's own operands stay where they are: it has written all of a row before its epilogue
+ * reads the first element of it. */
+static bool product_uses(const kir_node *n, uint32_t buf)
+{
+    return n->kind == KIR_NODE_GEMM && kir_gemm_uses(&n->gemm, (kir_buf){buf});
+}
+
 static bool kernel_stays_sound(const lives *s, const kir_node *n, uint32_t at)
 {
     int64_t trips[KIR_MAX_LOOPS] = {0};
     uint32_t depth = 0;
-    if (n->kind != KIR_NODE_KERNEL) return false;
+    const kir_kernel *k = kernel_of(n);
+    if (!k) return false;
+    if (n->kind == KIR_NODE_GEMM && kir_epi_objection(s->m, &n->gemm, k)) return false;
     for (uint32_t i = 0; i < s->loops.n; i++) {
         const life_loop *o = &s->loops.p[i];
         if (at < o->first || at > o->last) continue;
         trips[o->depth] = o->trips;
         if (o->depth >= depth) depth = o->depth + 1;
     }
-    return kir_kernel_is_sound(s->m, n->kernel, depth, trips);
+    return kir_kernel_is_sound(s->m, k, depth, trips);
 }
 
 /* -- operands rewritten ------------------------------------------------------------------------ */
@@ -94,6 +109,7 @@ static bool take_over(lives *s, kir_node *n, uint32_t at, const kir_arg *w, cons
     life *made = &s->of[w->buf.i], *dies = &s->of[r->buf.i];
     const kir_buffer *x = &s->m->bufs.p[w->buf.i], *y = &s->m->bufs.p[r->buf.i];
     if (made == dies || !is_temp(s, made) || !is_temp(s, dies)) return false;
+    if (product_uses(n, made->buf)) return false;
     if (x->elems != y->elems || !same_memory(w, r)) return false;
     if (made->first != at || made->read_first || dies->last != at) return false;
     if (!is_local(s, made, at) || !is_local(s, dies, at)) return false;
@@ -112,8 +128,8 @@ static uint32_t share_in_place(lives *s)
     uint32_t n = 0;
     for (uint32_t at = 1; at <= s->n_nodes; at++) {
         kir_node *node = s->nodes.p[at];
-        if (node->kind != KIR_NODE_KERNEL) continue;
-        kir_kernel *k = node->kernel;
+        kir_kernel *k = kernel_of(node);
+        if (!k) continue;
         for (uint32_t w = 0; w < k->args.n; w++)
             for (uint32_t r = 0; k->args.p[w].write && r < k->args.n; r++)
                 if (!k->args.p[r].write && take_over(s, node, at, &k->args.p[w], &k->args.p[r])) {
@@ -221,8 +237,10 @@ static bool put(lives *s, slot *x, life *l, int64_t lo)
     if (lo < 0 || lo + n > x->elems || !is_free(x, l, lo, lo + n)) return false;
     window w = {.buf = {x->stack->buf}, .shift = lo, .stride = x->elems, .depth = x->loop->depth};
     bool in_place = x->done_here && l->from == x->last;
+    const kir_node *end = s->nodes.p[x->last];
+    if (in_place && (product_uses(end, l->buf) || product_uses(end, x->stack->buf))) return false;
     move_uses(l, &w, 1);
-    if (in_place && !kernel_stays_sound(s, s->nodes.p[x->last], x->last)) {
+    if (in_place && !kernel_stays_sound(s, end, x->last)) {
         move_uses(l, &w, -1);
         return false;
     }

@@ -22,7 +22,11 @@ typedef struct piece {                       /* an operand with all of its count
     uint32_t n;
 } piece;
 
-typedef struct pieces { piece p[OPERANDS]; uint32_t n; } pieces;
+typedef struct pieces {
+    piece p[OPERANDS];
+    uint32_t n, n_product;                   /* the first n_product are of a product, not of its
+                                                epilogue; 0 in other nodes */
+} pieces;
 
 typedef struct replay {
     side s[2];
@@ -95,13 +99,18 @@ static void list_gemm(pieces *l, const kir_module *m, const kir_gemm *g)
 static void list_operands(pieces *l, const kir_module *m, const kir_node *n)
 {
     int64_t one = 1;
-    l->n = 0;
+    l->n = l->n_product = 0;
     switch (n->kind) {
     case KIR_NODE_KERNEL:
         for (uint32_t i = 0; i < n->kernel->args.n; i++)
             add_window(l, m->ir, &n->kernel->args.p[i], "operand");
         return;
-    case KIR_NODE_GEMM: list_gemm(l, m, &n->gemm); return;
+    case KIR_NODE_GEMM:
+        list_gemm(l, m, &n->gemm);
+        l->n_product = l->n;
+        for (uint32_t i = 0; n->gemm.epi && i < n->gemm.epi->args.n; i++)
+            add_window(l, m->ir, &n->gemm.epi->args.p[i], "epilogue's operand");
+        return;
     case KIR_NODE_ATTN: list_attn(l, m, &n->attn); return;
     case KIR_NODE_SCATTER:
         add_window(l, m->ir, &n->scatter.index, "index");
@@ -219,7 +228,15 @@ static bool visit_piece(visit *v)
     }
 }
 
-/* What a product, attention, scatter or copy writes may not lie where it reads. */
+/* A kernel may read where it writes (K10 says how), and an epilogue what its product has made. */
+static bool may_touch(const pieces *l, uint32_t written, uint32_t read)
+{
+    if (!l->n_product || read < l->n_product) return false;
+    return written >= l->n_product || l->p[written].a->buf.i == l->p[read].a->buf.i;
+}
+
+/* What a product, attention, scatter or copy writes may not lie where it reads. An epilogue runs
+ * while its product still does: it may not write where that reads. */
 static bool apart(replay *r, const pieces *l, const char *node)
 {
     int64_t lo[OPERANDS], hi[OPERANDS];
@@ -242,10 +259,24 @@ static bool apart(replay *r, const pieces *l, const char *node)
                              *y = &s->m->bufs.p[l->p[j].a->buf.i];
             bool same = (in_arena(x) && in_arena(y)) || x == y;
             if (i == j || !l->p[i].a->write || l->p[j].a->write || !same) continue;
+            if (may_touch(l, i, j)) continue;
             if (lo[i] >= hi[j] || lo[j] >= hi[i]) continue;
             snprintf(r->text, r->n_text, "node '%s' writes its %s where its %s lies", node,
                      l->p[i].what, l->p[j].what);
             return false;
+        }
+    return true;
+}
+
+/* The reads of pieces from..to - 1, then the writes. */
+static bool visit_pieces(visit *v, const pieces *l, uint32_t from, uint32_t to)
+{
+    for (int pass = 0; pass < 2; pass++)
+        for (uint32_t i = from; i < to; i++) {
+            v->p[0] = &l[0].p[i];
+            v->p[1] = &l[1].p[i];
+            v->write = pass == 1;
+            if (v->p[0]->a->write == v->write && !visit_piece(v)) return false;
         }
     return true;
 }
@@ -262,13 +293,8 @@ static bool run_node(replay *r, const kir_node *a, const kir_node *b)
         snprintf(r->text, r->n_text, "the plan has changed node '%s'", v.node);
         return false;
     }
-    for (int pass = 0; pass < 2; pass++)
-        for (uint32_t i = 0; i < l[0].n; i++) {
-            v.p[0] = &l[0].p[i];
-            v.p[1] = &l[1].p[i];
-            v.write = pass == 1;
-            if (v.p[0]->a->write == v.write && !visit_piece(&v)) return false;
-        }
+    const uint32_t mid = l[0].n_product ? l[0].n_product : l[0].n;
+    if (!visit_pieces(&v, l, 0, mid) || !visit_pieces(&v, l, mid, l[0].n)) return false;
     return a->kind == KIR_NODE_KERNEL || apart(r, &l[1], v.node);
 }
 

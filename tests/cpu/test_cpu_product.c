@@ -131,7 +131,7 @@ static void level_open(level *v, const char *arch)
             sb = dfm_sb_make(v->a);
             cpu_product_begin(&sb, v->l);
         }
-        cpu_emit_product(&sb, &g, v->l, dfm_fmt(v->a, "g%u", (unsigned)i));
+        cpu_emit_product(&sb, &g, v->l, dfm_fmt(v->a, "g%u", (unsigned)i), NULL);
         if (i % PER_TEXT == PER_TEXT - 1 || i + 1 == DFM_LEN(cases)) texts[n++] = dfm_sb_cstr(&sb);
     }
     if (cpu_compile(texts, n, &o, v->a, &object, &err) != DFM_OK) fail_msg("%s", err.text);

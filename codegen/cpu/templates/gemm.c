@@ -20,6 +20,8 @@
  *   HAS_BIAS                    operands: a b c [bias] scratch (f32[K, WIDTH])
  *   MR NV                       registers: MR rows by NV vectors    MC KC  block sizes, MC % MR = 0
  *   PT                          panels of a task at most            LAST_MR LAST_NV  at the edges
+ *   HAS_EPI                     is there an epilogue? Then EPI(x, operands behind scratch, first,
+ *                               last) works on blocks of EPI_BLOCK rows of C, MC % EPI_BLOCK = 0
  *   micro_plain .. FN_corner    the innermost loops (cpu_micro.c)   UNROLL_K  steps of their turns
  */
 #define CAT2(a, b) a##_##b
@@ -290,6 +292,9 @@ static void L(task)(const TA *a, const float *b, TC *c, const float *bias, int64
  * each. */
 static int L(parts)(int64_t row_tasks, int threads)
 {
+#if HAS_EPI
+    return 1;                                /* an epilogue wants whole rows */
+#endif
     const int least = (PANELS + PT - 1) / PT;
     int best = least;
     double best_share = 1e30;
@@ -307,7 +312,8 @@ static int L(parts)(int64_t row_tasks, int threads)
 }
 
 /* Task t of those that share the packed B of batch entry g: one entry, or all from g on. */
-static void L(turn)(void *const *p, const float *packed, int64_t g, int64_t t, int parts)
+static void L(turn)(const kctx *x, void *const *p, const float *packed, int64_t g, int64_t t,
+                    int parts)
 {
     const int64_t e = g + t / parts / M_BLOCKS, m0 = t / parts % M_BLOCKS * MC;
     const int part = (int)(t % parts);
@@ -315,6 +321,11 @@ static void L(turn)(void *const *p, const float *packed, int64_t g, int64_t t, i
     TC *c = (TC *)p[2] + e / B1 * (int64_t)C_0 + e % B1 * (int64_t)C_1;
     L(task)(a, packed, c, HAS_BIAS ? p[3] : 0, m0, PANELS * part / parts,
             PANELS * (part + 1) / parts);
+#if HAS_EPI
+    const int64_t m1 = m0 + MC < M ? m0 + MC : M;
+    EPI(x, p + 4 + HAS_BIAS, m0 / EPI_BLOCK, (m1 + EPI_BLOCK - 1) / EPI_BLOCK);
+#endif
+    (void)x;
 }
 
 void FN(const kctx *x, void *const *p)
@@ -322,7 +333,6 @@ void FN(const kctx *x, void *const *p)
     enum { SHARED = SHARED_B, GROUPS = SHARED ? 1 : B0 * B1, EACH = SHARED ? B0 * B1 : 1 };
     const TB *b = p[1];
     float *packed = p[3 + HAS_BIAS];
-    (void)x;
 #pragma omp parallel
     {
         const int parts = L(parts)((int64_t)EACH * M_BLOCKS, omp_get_num_threads());
@@ -341,9 +351,9 @@ void FN(const kctx *x, void *const *p)
              * packs next; the rest as threads come. */
             const int64_t tasks = (int64_t)EACH * M_BLOCKS * parts, rest = tasks / 4;
 #pragma omp for schedule(static) nowait
-            for (int64_t t = 0; t < tasks - rest; t++) L(turn)(p, packed, g, t, parts);
+            for (int64_t t = 0; t < tasks - rest; t++) L(turn)(x, p, packed, g, t, parts);
 #pragma omp for schedule(dynamic)
-            for (int64_t t = tasks - rest; t < tasks; t++) L(turn)(p, packed, g, t, parts);
+            for (int64_t t = tasks - rest; t < tasks; t++) L(turn)(x, p, packed, g, t, parts);
         }
     }
 }
