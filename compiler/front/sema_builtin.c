@@ -170,7 +170,8 @@ static bool minmax_reduces(builtin_call *c)
     for (uint32_t i = 1; i < c->n_pos; i++) {
         sema_value v = c->args[i].v;
         if (v.kind == SV_TUPLE) continue;
-        if (v.kind != SV_DIM) return false;
+        /* Arithmetic is a number, even where it comes to be a dim: `N - 1` with N = S + 1. */
+        if (v.kind != SV_DIM || c->node->kids[i]->kind == AST_BINARY) return false;
         ir_type t = sema_type_of(s, x);
         bool has = v.u.dim->ir.i && ir_dim_at(s->m, t, v.u.dim->ir) >= 0;
         if (!has && !v.u.dim->name) return false;
