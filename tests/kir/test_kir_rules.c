@@ -15,6 +15,7 @@ static const char good[] =
     "dim \"%i0\" 6\n"
     "dim \"%block\" 2\n"
     "dim T 6\n"
+    "dim B2 4\n"
     "buf x input f32 32 program 0 offset 0\n"
     "buf n input i32 4 program 0 offset 0\n"
     "buf t const f32 6 program 0 offset 0 = 1 2 3 4 5 6\n"
@@ -22,6 +23,8 @@ static const char good[] =
     "buf p temp f32 16 program 0 offset 0\n"
     "buf s temp f32 96 program 0 offset 0\n"
     "buf mm temp f32 16 program 0 offset 0\n"
+    "buf e temp f32 16 program 0 offset 0\n"
+    "buf rs temp u8 64 program 0 offset 0\n"
     "program test arena 0 {\n"
     "  in x : f32[B,D] = x f32 [B 8, D 1] + 0 loop 0 0 0 0\n"
     "  in n : i32[B] = n i32 [B 1] + 0 loop 0 0 0 0\n"
@@ -64,9 +67,23 @@ static const char good[] =
     "  loop layers L depth 0 {\n"
     "    copy stack 32 from x f32 [] + 0 loop 0 0 0 0 to out s f32 [] + 0 loop 32 0 0 0\n"
     "  }\n"
-    "  gemm prod size 1 1 4 4 8 a x f32 [B 8, D 1] + 0 loop 0 0 0 0 by 0 0 8 1"
+    "  gemm prod size 1 1 4 4 8 a s f32 [B 8, D 1] + 0 loop 0 0 0 0 by 0 0 8 1"
     " b x f32 [D 1, B 8] + 0 loop 0 0 0 0 by 0 0 1 8 c out mm f32 [] + 0 loop 0 0 0 0 by 0 0 4 1"
-    " bias none scratch none\n"
+    " bias none scratch out rs u8 [] + 0 loop 0 0 0 0 then twice {\n"
+    "    rows B keep 0 block 2\n"
+    "    lanes B2\n"
+    "    arg mm f32 [B 4, B2 1] + 0 loop 0 0 0 0\n"
+    "    arg out e f32 [B 4, B2 1] + 0 loop 0 0 0 0\n"
+    "    arg x f32 [B 8] + 0 loop 0 0 0 0\n"
+    "    row {\n"
+    "      %1 = load f32 2 (B) fill 0\n"
+    "    }\n"
+    "    pass {\n"
+    "      %2 = load f32 0 (B, B2) fill 0\n"
+    "      %3 = fn f32 %2 %1 add\n"
+    "      %4 = store f32 %3 1 (B, B2)\n"
+    "    }\n"
+    "  }\n"
     "}\n";
 
 static dfm_status parse(const char *text, size_t n, dfm_err *err, char **again)
@@ -140,6 +157,14 @@ static void each_rule_is_checked(void **state)
     breaks(17, "in n : i32[B]", "in n : i32[D]");
     breaks(17, "in n :", "in x :");
     breaks(18, "kernel norm {", "kernel norm replaces z {");
+    breaks(19, "load f32 0 (B, B2)", "load f32 0 (B2, B)");
+    breaks(19, "load f32 0 (B, B2)", "load f32 0 (0, B2)");
+    breaks(19, "arg mm f32 [B 4, B2 1]", "arg mm f32 [B 1, B2 4]");
+    breaks(19, "arg mm f32 [", "arg e f32 [");
+    breaks(19, "arg out e f32 [B 4, B2 1] + 0 loop", "arg out s f32 [B 4, B2 1] + 0 loop");
+    breaks(19, "size 1 1 4 4 8", "size 1 1 2 4 8");
+    breaks(9, "load f32 0 (B, B2)", "load f32 0 (B, B2 + 1)");
+    breaks(0, "then twice {", "then {");
     breaks(0, "kernel norm {", "kernel norm");
     breaks(0, "dim T 6", "dim T 0");
     breaks(0, "(B, D + -1)", "(B, (D // 0))");
@@ -251,7 +276,8 @@ static void a_chain_needs_two_buffers(void **state)
 }
 
 /* Of the kernel: 2 per row, 3 per lane, 1 per row, 1 per lane; t has 6 elements, of which the 4
- * rows load 4. Of the product: 4 x 4 x 8. A loop itself costs nothing. */
+ * rows load 4. Of the product: 4 x 4 x 8, and an addition for each result. A loop itself costs
+ * nothing. */
 static void costs_count_what_is_done(void **state)
 {
     dfm_arena *a = dfm_arena_create("test");
@@ -263,8 +289,8 @@ static void costs_count_what_is_done(void **state)
              copy = kir_node_cost(m, node[1]->loop.body.p[0]), product = kir_node_cost(m, node[2]);
     assert_int_equal((int)kernel.flops, 4 * (2 + 1) + 32 * (3 + 1));
     assert_int_equal((int)kernel.bytes, 128 + 16 + 16 + 128 + 64);
-    assert_int_equal((int)product.flops, 2 * 4 * 4 * 8);
-    assert_int_equal((int)product.bytes, 128 + 128 + 64);
+    assert_int_equal((int)product.flops, 2 * 4 * 4 * 8 + 16);
+    assert_int_equal((int)product.bytes, 128 + 128 + 64 + 64 + 64 + 16);
     assert_int_equal((int)copy.bytes, 2 * 32 * 4);
     assert_int_equal((int)(loop.flops + loop.bytes + copy.flops), 0);
     dfm_arena_destroy(a);

@@ -72,6 +72,8 @@ MUTANTS = [
      swap("rest = x->kc %% %d;", "rest = x->kc %% %d / 2 * 2;")),
     ("product: no bias in vectors", "codegen/cpu/templates/gemm.c",
      swap("v += *(const vec *)(d->bias + j);", "")),
+    ("epilogue: a last block that is short is left out", "codegen/cpu/templates/gemm.c",
+     swap("(m1 + EPI_BLOCK - 1) / EPI_BLOCK", "m1 / EPI_BLOCK")),
     ("memory plan: neighbours in time overlap", "compiler/lower/",
      swap("a->from <= b->to && b->from <= a->to", "a->from < b->to && b->from < a->to")),
     ("memory plan: loops do not hold what is read first", "compiler/lower/",

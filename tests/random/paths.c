@@ -27,6 +27,7 @@ static void gemm(const kir_module *m, const kir_gemm *g, uint32_t *c)
     c[PATH_GEMM_LONG] += g->k > LONG_SUM;
     c[PATH_GEMM_TALL] += g->m > TALL;
     c[PATH_GEMM_WIDE] += g->n > TALL;
+    c[PATH_GEMM_EPI] += g->epi != NULL;
     c[PATH_GEMM_ONE] += g->m == 1 || g->n == 1 || g->k == 1;
 }
 
@@ -69,7 +70,10 @@ void paths_count(const kir_module *m, const kir_node *n, uint32_t counts[PATH_CO
 {
     switch (n->kind) {
     case KIR_NODE_KERNEL: kernel(m, n->kernel, counts); return;
-    case KIR_NODE_GEMM: gemm(m, &n->gemm, counts); return;
+    case KIR_NODE_GEMM:
+        gemm(m, &n->gemm, counts);
+        if (n->gemm.epi) kernel(m, n->gemm.epi, counts);
+        return;
     case KIR_NODE_ATTN: attn(&n->attn, counts); return;
     case KIR_NODE_SCATTER: counts[PATH_SCATTER]++; return;
     case KIR_NODE_COPY: counts[PATH_COPY]++; return;
