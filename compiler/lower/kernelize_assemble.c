@@ -80,14 +80,26 @@ static bool place_piece(const kz_frame *f, const piece *p, const kir_arg *whole,
     return part == rows * (uint64_t)(p->hi - p->lo + 1) && (along || p->lo == p->hi);
 }
 
+/* Does the place of a result hold something that is read before: state, or the carry that it
+ * follows? There pieces would need copies behind everybody's back. */
+static bool has_old_contents(const kz_frame *f, const kir_arg *place)
+{
+    if (f->z->k->bufs.p[place->buf.i].mem == KIR_MEM_STATE) return true;
+    for (uint32_t i = 0; i < f->g->inputs.n; i++) {
+        const kz_slot *in = &f->slot[f->g->inputs.p[i].i];
+        if (in->placed && in->place.buf.i == place->buf.i) return true;
+    }
+    return false;
+}
+
 static void assemble(kz_frame *f, ir_val v)
 {
     kz_slot *s = &f->slot[v.i];
     piece p[MAX_PIECES];
     kir_arg place[MAX_PIECES];
     uint32_t n = 0;
-    bool state = s->placed && f->z->k->bufs.p[s->place.buf.i].mem == KIR_MEM_STATE;
-    if (state || !find_pieces(f, v, p, &n) || n < 2 || !cover(f, p, n)) return;
+    if (s->placed && has_old_contents(f, &s->place)) return;
+    if (!find_pieces(f, v, p, &n) || n < 2 || !cover(f, p, n)) return;
     kir_arg whole = s->placed ? s->place : kz_dense(f->z, (kir_buf){0}, ir_type_at(f->g, v));
     for (uint32_t i = 0; i < n; i++)
         if (!place_piece(f, &p[i], &whole, &place[i])) return;
