@@ -83,7 +83,11 @@ static bool columns_fit(const kz_frame *f, const kz_unit *p, const kz_unit *c, c
     for (int k = 0; k < 2; k++)
         for (uint32_t i = 0; i < u[k]->roots.n; i++) {
             const kz_root *r = &u[k]->roots.p[i];
-            flat_split |= r->kind == KZ_SPLIT && !u[k]->n_lanes;
+            if (r->kind == KZ_SPLIT && !u[k]->n_lanes) {
+                flat_split = true;           /* the dim that it reduces is to be cut: the last */
+                ir_dim last = s->dims[s->n_dims - 1];
+                if (!ir_dim_same(ir_op_of(f->g, r->v)->at->reduce.dims[0], last)) return false;
+            }
             if (r->kind != KZ_COLUMN) continue;
             if (n == DFM_LEN(kept)) return false;
             kept[n++] = ir_type_of(f->z->m, ir_type_at(f->g, r->v));

@@ -225,12 +225,14 @@ static kir_arg partials(kz_kernel *b, const kz_root *r, dfm_dtype dt)
     return kz_temp(z, dfm_fmt(z->a, "%s.partial", kz_name(b->f, r->v)), type_of_dims(z, dt, d, n));
 }
 
-/* Column sums whose only block covers everything need no partials. */
+/* Column sums whose only block covers everything need no partials, nor do reductions of a long dim
+ * that could not be cut. */
 static bool is_whole(const kz_kernel *b, const kz_root *r)
 {
     const ir_type_info *t = ir_type_of(b->z->m, ir_type_at(b->f->g, r->v));
-    if (r->kind != KZ_COLUMN || ir_extent(b->z->m, b->k->block_dim) != 1) return false;
-    for (uint32_t i = 0; i < b->k->n_keep; i++)
+    bool column = r->kind == KZ_COLUMN;
+    if (column && ir_extent(b->z->m, b->k->block_dim) != 1) return false;
+    for (uint32_t i = 0; i < (column ? b->k->n_keep : b->k->n_rows); i++)
         if (!kz_has(t->dims, t->rank, b->k->rows[i]) && ir_extent(b->z->m, b->k->rows[i]) > 1)
             return false;
     return true;

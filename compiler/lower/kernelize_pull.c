@@ -523,6 +523,15 @@ static kir_ref as_stored(kz_kernel *b, kir_ref v, dfm_dtype d)
     return kz_add_inst(b, (kir_inst){.op = KIR_ROUND, .dtype = DFM_F32, .ref = {v}});
 }
 
+/* A reduction in two stages is here the sum of a part, which nobody else sees. */
+static bool is_part(const kz_kernel *b, kz_val x)
+{
+    const kz_unit *u = &b->f->units.p[b->unit - 1];
+    for (uint32_t i = 0; i < u->roots.n; i++)
+        if (u->roots.p[i].v.i == x.v.i && u->roots.p[i].kind == KZ_SPLIT) return true;
+    return false;
+}
+
 kir_ref kz_pull(kz_kernel *b, kz_val x, const ir_ix *coords, uint32_t guard)
 {
     x = kz_resolve(x.f, x.v);
@@ -538,7 +547,7 @@ kir_ref kz_pull(kz_kernel *b, kz_val x, const ir_ix *coords, uint32_t guard)
     kir_ref r;
     if (s->placed && !mine) r = kz_load(b, &s->place, coords, guard, 0);
     else r = compute(b, x, coords, guard);
-    if (mine) r = as_stored(b, r, dtype_of(b, x));
+    if (mine && !is_part(b, x)) r = as_stored(b, r, dtype_of(b, x));
     dfm_push(b->z->a, &b->memo, ((kz_memo){x, guard, coords, r}));
     return r;
 }
