@@ -35,7 +35,8 @@ static bool is_lane(const maker *x, uint32_t i)
     return inst_of(x, i)->level == KZ_LANES && inst_of(x, i)->inst.op != KIR_REDUCE;
 }
 
-/* What it costs to have lane value i in the current pass without keeping it. */
+/* What it costs to have lane value i in the current pass without keeping it. Counts as far as
+ * KEEP_COST: values used several times would be walked through as often, at every level. */
 static uint32_t cost(const maker *x, uint32_t i)
 {
     const kz_inst *n = inst_of(x, i);
@@ -43,10 +44,10 @@ static uint32_t cost(const maker *x, uint32_t i)
     if (x->at[i] && x->b->k->insts.p[x->at[i]].keep) return 1;
     if (n->inst.op == KIR_CONST || n->inst.op == KIR_INDEX) return 0;
     uint32_t c = is_dear(&n->inst) || n->pinned ? 10 : 1;
-    for (int r = 0; r < 3; r++)
+    for (int r = 0; r < 3 && c <= KEEP_COST; r++)
         if (n->inst.ref[r].i) c += cost(x, n->inst.ref[r].i);
-    for (uint32_t k = 0; k < n->n_deps; k++) c += cost(x, n->deps[k]);
-    return c > 1000 ? 1000 : c;
+    for (uint32_t k = 0; k < n->n_deps && c <= KEEP_COST; k++) c += cost(x, n->deps[k]);
+    return c;
 }
 
 static void make(maker *x, uint32_t i)
