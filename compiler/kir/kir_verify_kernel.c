@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { MAX_ENUMERATED = 1 << 16 };
+enum { MAX_ENUMERATED = 1 << 16, MAX_KNOWN = 64 };
 
 typedef enum level { PROLOGUE, ROW, LANE, FLUSHED } level;
 
@@ -136,7 +136,7 @@ static range meet(range a, range b)
 
 static int64_t floor_div(int64_t a, int64_t c) { return a / c - (a % c < 0); }
 
-/* Range of e where the guard holds: conditions on a sub-expression (up to a constant) narrow it. */
+/* Range of e where the conditions hold: each says something about what differs from it little. */
 static range guarded_range(ir_module *m, ir_ix e, const ir_cond *g, uint32_t n)
 {
     const ir_ix_node *x = ir_ix_of(m, e);
@@ -147,9 +147,9 @@ static range guarded_range(ir_module *m, ir_ix e, const ir_cond *g, uint32_t n)
     r = (range){kir_sat(1, r.lo, 0), kir_sat(1, r.hi, 0)};      /* sums below cannot overflow */
     for (uint32_t i = 0; i < n; i++) {
         ir_ix diff = ir_ix_add(m, e, ir_ix_mul(m, g[i].e, -1));
-        const ir_ix_node *d = ir_ix_of(m, diff);
-        if (d->kind == IX_CONST)
-            r = meet(r, (range){kir_sat(1, g[i].lo, d->c), kir_sat(1, g[i].hi, d->c)});
+        ir_ix_range(m, diff, &s.lo, &s.hi);
+        if (s.lo < INT64_MIN / 4 || s.hi > INT64_MAX / 4) continue;
+        r = meet(r, (range){kir_sat(1, g[i].lo, s.lo), kir_sat(1, g[i].hi, s.hi)});
     }
     switch (ir_ix_of(m, e)->kind) {
     case IX_ADD:
@@ -171,13 +171,61 @@ static range guarded_range(ir_module *m, ir_ix e, const ir_cond *g, uint32_t n)
     }
 }
 
-static uint32_t collect_dims(const ir_module *m, ir_ix e, ir_dim *out, uint32_t n)
+/* What the guard says, and what follows for the operands of its quotients and remainders. */
+typedef struct known { uint32_t n; ir_cond c[MAX_KNOWN]; } known;
+
+/* The first quotient among the terms of a sum; {0}: none. */
+static ir_ix quotient_in(const ir_module *m, ir_ix e)
 {
     const ir_ix_node *x = ir_ix_of(m, e);
-    if (x->kind == IX_VAR && !in_list(out, n, x->var) && n < KIR_MAX_RANK) out[n++] = x->var;
-    if (x->a.i) n = collect_dims(m, x->a, out, n);
-    if (x->b.i) n = collect_dims(m, x->b, out, n);
-    return n;
+    for (; x->kind == IX_ADD; e = x->a, x = ir_ix_of(m, e))
+        if (ir_ix_of(m, x->b)->kind == IX_DIV) return x->b;
+    return x->kind == IX_DIV ? e : (ir_ix){0};
+}
+
+static void learn(ir_module *m, known *k, ir_cond c)
+{
+    while (k->n < MAX_KNOWN) {
+        ir_ix q = quotient_in(m, c.e);
+        ir_ix_node e = *ir_ix_of(m, q.i ? q : c.e);
+        k->c[k->n++] = c;
+        if (q.i) {                           /* x + a // c = (c x + a) // c */
+            ir_ix rest = ir_ix_add(m, c.e, ir_ix_mul(m, q, -1));
+            c.e = ir_ix_add(m, e.a, ir_ix_mul(m, rest, e.c));
+            c.lo = kir_sat(c.lo, e.c, 0);
+            c.hi = kir_sat(c.hi, e.c, e.c - 1);
+        } else if (e.kind == IX_ADD && ir_ix_of(m, e.b)->kind == IX_CONST) {
+            int64_t shift = ir_ix_of(m, e.b)->c;
+            c = (ir_cond){e.a, kir_sat(shift, -1, c.lo), kir_sat(shift, -1, c.hi)};
+        } else if (e.kind == IX_MOD) {       /* a = c (a // c) + a % c */
+            range r = guarded_range(m, e.a, k->c, k->n);
+            c.e = e.a;
+            c.lo = kir_sat(floor_div(r.lo, e.c), e.c, c.lo < 0 ? 0 : c.lo);
+            c.hi = kir_sat(floor_div(r.hi, e.c), e.c, c.hi < e.c ? c.hi : e.c - 1);
+        } else {
+            return;
+        }
+    }
+}
+
+/* In two rounds: a bound on a remainder gains from one on the quotient. */
+static known guard_facts(ir_module *m, const kir_inst *i)
+{
+    known k = {0};
+    for (int round = 0; round < 2; round++)
+        for (uint32_t g = 0; g < i->n_conds; g++) learn(m, &k, i->guard[g]);
+    return k;
+}
+
+/* False if there are more than KIR_MAX_RANK. */
+static bool collect_dims(const ir_module *m, ir_ix e, ir_dim *out, uint32_t *n)
+{
+    const ir_ix_node *x = ir_ix_of(m, e);
+    if (x->kind == IX_VAR && !in_list(out, *n, x->var)) {
+        if (*n == KIR_MAX_RANK) return false;
+        out[(*n)++] = x->var;
+    }
+    return (!x->a.i || collect_dims(m, x->a, out, n)) && (!x->b.i || collect_dims(m, x->b, out, n));
 }
 
 /* The last resort: all index values, if they are few. */
@@ -186,8 +234,10 @@ static bool inside_by_trial(const ir_module *m, ir_ix e, int64_t extent, const i
 {
     ir_dim d[KIR_MAX_RANK];
     int64_t at[KIR_MAX_RANK] = {0}, count = 1;
-    uint32_t nd = collect_dims(m, e, d, 0);
-    for (uint32_t i = 0; i < n; i++) nd = collect_dims(m, g[i].e, d, nd);
+    uint32_t nd = 0;
+    bool fit = collect_dims(m, e, d, &nd);
+    for (uint32_t i = 0; i < n; i++) fit = fit && collect_dims(m, g[i].e, d, &nd);
+    if (!fit) return false;
     for (uint32_t i = 0; i < nd; i++) count = kir_sat(count, ir_extent(m, d[i]), 0);
     if (count > MAX_ENUMERATED) return false;
     for (int64_t k = 0; k < count; k++) {
@@ -216,11 +266,12 @@ static dfm_status check_coords(kernel_checker *x, uint32_t at)
              a->write ? "loads" : "stores to", a->write ? "written" : "read");
     for (uint32_t g = 0; g < i->n_conds; g++)
         KIR_RULE(c, ix_has_value(x, i->guard[g].e, at), 8, "the guard of %%%" PRIu32, at);
+    const known facts = guard_facts(c->m->ir, i);
     for (uint32_t k = 0; k < a->rank; k++) {
         int64_t extent = ir_extent(c->m->ir, a->dims[k]);
         KIR_RULE(c, ix_has_value(x, i->coords[k], at), 8, "coordinate %" PRIu32 " of %%%" PRIu32, k,
                  at);
-        range r = guarded_range(c->m->ir, i->coords[k], i->guard, i->n_conds);
+        range r = guarded_range(c->m->ir, i->coords[k], facts.c, facts.n);
         bool in = r.lo > r.hi || (r.lo >= 0 && r.hi < extent)
                || inside_by_trial(c->m->ir, i->coords[k], extent, i->guard, i->n_conds);
         KIR_RULE(c, in, 9, "coordinate %" PRIu32 " of %%%" PRIu32 " leaves dim '%.60s'", k, at,
