@@ -13,6 +13,7 @@
  *   K10 a kernel reads what it writes only element-wise in place, before the STORE
  *   K11 a value used as coordinate is clamped to the indirect dim's range
  *   K12 gemm: sizes and strides fit, one of the last two strides is 1, c overlaps nothing
+ *       that is read
  *   K13 attn: likewise
  *   K14 scatter: dims relate by name, index is i32
  *   K15 copy: equal dtypes, windows inside the buffers, no overlap

@@ -86,6 +86,14 @@ static const char good[] =
     "  }\n"
     "}\n";
 
+/* o, written, lies over the end of v. */
+#define ATTENTION                                                                                \
+    "attn a forward full scale 1 window 0 batch 1 1 1 1 size 4 4 8 8"                             \
+    " q x f32 [] + 0 loop 0 0 0 0 by 0 0 0 0 8 k x f32 [] + 0 loop 0 0 0 0 by 0 0 0 0 8"          \
+    " v s f32 [] + 0 loop 0 0 0 0 by 0 0 0 0 8 o out s f32 [] + 31 loop 0 0 0 0 by 0 0 0 0 8"     \
+    " lse out mm f32 [] + 0 loop 0 0 0 0 by 0 0 0 0 1 mask none by 0 0 0 0 0 0"                   \
+    " do none by 0 0 0 0 0 dq none by 0 0 0 0 0 dk none by 0 0 0 0 0 dv none by 0 0 0 0 0"
+
 static dfm_status parse(const char *text, size_t n, dfm_err *err, char **again)
 {
     dfm_arena *a = dfm_arena_create("test");
@@ -112,7 +120,7 @@ static void text_round_trips(void **state)
 /* The module with one piece replaced breaks the rule with this number (0: is no K text). */
 static void breaks(int rule, const char *piece, const char *by)
 {
-    char text[sizeof good + 200], want[16];
+    char text[sizeof good + 600], want[16];
     const char *at = strstr(good, piece);
     dfm_err err = {0};
     assert_non_null(at);
@@ -151,6 +159,12 @@ static void each_rule_is_checked(void **state)
     breaks(11, "%2 = const i32 5", "%2 = const i32 6");
     breaks(12, "by 0 0 8 1", "by 0 0 4 2");
     breaks(12, "by 0 0 4 1", "by 0 0 0 1");
+    breaks(12, "b x f32 [D 1, B 8] + 0 loop 0 0 0 0 by 0 0 1 8 c out mm",
+           "b s f32 [D 1, B 8] + 0 loop 0 0 0 0 by 0 0 1 8 c out s");
+    breaks(12, "bias none", "bias mm f32 [] + 12 loop 0 0 0 0");
+    breaks(13, "gemm prod size 1 1 4 4 8 a x f32 [B 8, D 1] + 0 loop 0 0 0 0 by 0 0 8 1"
+           " b x f32 [D 1, B 8] + 0 loop 0 0 0 0 by 0 0 1 8 c out mm f32 [] + 0 loop 0 0 0 0"
+           " by 0 0 4 1 bias none", ATTENTION);
     breaks(3, "size 1 1 4 4 8", "size 1 1 5 4 8");
     breaks(15, "32 from x", "32 from s");
     breaks(16, "depth 0", "depth 1");
