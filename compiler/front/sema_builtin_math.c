@@ -170,6 +170,14 @@ static bool attend_batch(builtin_call *c, attention *t)
             if (!skip) batch[n++] = ti->dims[k];
         }
     }
+    int longer = 0;
+    for (uint32_t j = 0; j < n; j++) longer += ir_extent(s->m, batch[j]) > 1;
+    if (longer > IR_ATTEND_BATCH) {
+        diag *d = sema_error(s, E0310, c->loc, "`attend` over %d batch dims, and %d are the most",
+                             longer, IR_ATTEND_BATCH);
+        diag_help(d, "merge some of them before, and split the result: merge(x, (A, B) -> AB)");
+        return false;
+    }
     for (int i = 0; i < 3; i++) {
         const ir_type_info ti = *ir_type_of(s->m, type_of(c, t->x[i]));
         ir_dim dims[4 * IR_MAX_RANK];
@@ -188,7 +196,10 @@ static bool attend_batch(builtin_call *c, attention *t)
         }
         if (!rank) continue;
         for (uint32_t k = 0; k < ti.rank; k++) dims[rank++] = ti.dims[k];
-        if (rank > IR_MAX_RANK) return false;
+        if (rank > IR_MAX_RANK) {
+            sema_error(s, E0310, c->loc, "`attend` over more than %d dims", IR_MAX_RANK);
+            return false;
+        }
         ir_type to = ir_tensor(s->m, ti.dtype, dims, rank);
         t->x[i] = ir_broadcast(sema_at(s, c->loc), t->x[i], to);
     }

@@ -65,6 +65,14 @@ static bool read_header(loop *l)
     l->dim = sema_need_dim(s, v, count->loc, "the number of repetitions");
     if (!l->dim || !sema_ir_dim(s, l->dim, count->loc).i) return false;
     l->path_var = unique_var(s, l->var);
+    int depth = 1;
+    for (const sema_frame *f = s->frame; f && f->parent; f = f->parent) depth++;
+    if (depth > IR_MAX_LOOPS) {
+        diag *d = sema_error(s, E0416, count->loc, "repeats are nested more than %d deep",
+                             IR_MAX_LOOPS);
+        diag_help(d, "write the body of the shortest one as often as it runs");
+        return false;
+    }
     if (l->dim->value > MAX_TRIPS) {
         sema_error(s, E0310, count->loc, "a repeat runs at most %d times", MAX_TRIPS);
         return false;

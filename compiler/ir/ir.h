@@ -48,6 +48,8 @@ typedef struct { uint32_t i; } ir_type;      /* an interned type; {0} none */
 typedef struct { uint32_t i; } ir_ix;        /* an interned index expression; {0} none */
 
 enum { IR_MAX_RANK = 16, IR_MAX_FACTORS = 8 };
+/* Scans, one inside the other; batch dims of an attention that are longer than 1. */
+enum { IR_MAX_LOOPS = 4, IR_ATTEND_BATCH = 4 };
 
 typedef enum ir_op_kind {
     IR_NONE = 0,

@@ -41,7 +41,7 @@
 typedef struct { uint32_t i; } kir_buf;      /* a buffer of the module; {0} none */
 typedef struct { uint32_t i; } kir_ref;      /* an instruction of a kernel; {0} none */
 
-enum { KIR_MAX_RANK = IR_MAX_RANK, KIR_MAX_LOOPS = 4, KIR_MAX_ARGS = 64 };
+enum { KIR_MAX_RANK = IR_MAX_RANK, KIR_MAX_LOOPS = IR_MAX_LOOPS, KIR_MAX_ARGS = 64 };
 
 /* -- buffers ----------------------------------------------------------------------------------- */
 
@@ -149,7 +149,7 @@ typedef struct kir_gemm {
                                                 are not yet (kir_epi.c); NULL: none */
 } kir_gemm;
 
-enum { KIR_ATTN_BATCH = 4 };
+enum { KIR_ATTN_BATCH = IR_ATTEND_BATCH };
 
 /* o[batch, i, :] = softmax_j(scale * q[batch, i, :] . k[batch, j, :] (+ mask)) v[batch, j, :]
  * lse[batch, i] = log of the sum of exp, f32. Feature strides are 1. Dims of extent 1 fill up. */
