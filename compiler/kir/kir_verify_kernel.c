@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { MAX_ENUMERATED = 1 << 16, MAX_KNOWN = 64 };
+enum { MAX_ENUMERATED = 1 << 16, MAX_KNOWN = 64, MAX_COMBINED = 3, MAX_STEPS = 16 };
 
 typedef enum level { PROLOGUE, ROW, LANE, FLUSHED } level;
 
@@ -136,21 +136,60 @@ static range meet(range a, range b)
 
 static int64_t floor_div(int64_t a, int64_t c) { return a / c - (a % c < 0); }
 
-/* Range of e where the conditions hold: each says something about what differs from it little. */
+/* The terms of a sum, the last first: coefficient times atom. */
+static bool next_term(const ir_module *m, ir_ix *sum, ir_ix *atom, int64_t *coef)
+{
+    if (!sum->i) return false;
+    const ir_ix_node *x = ir_ix_of(m, *sum);
+    ir_ix term = x->kind == IX_ADD ? x->b : *sum;
+    *sum = x->kind == IX_ADD ? x->a : (ir_ix){0};
+    x = ir_ix_of(m, term);
+    *atom = x->kind == IX_MUL ? x->a : term;
+    *coef = x->kind == IX_MUL ? x->c : 1;
+    return true;
+}
+
+/* How often sum `g` fits into sum `e` by their coefficients of this atom; 0: they do not match. */
+static int64_t times(const ir_module *m, ir_ix e, ir_ix atom, int64_t in_g)
+{
+    ir_ix x;
+    int64_t c;
+    while (next_term(m, &e, &x, &c))
+        if (x.i == atom.i && ir_ix_of(m, x)->kind != IX_CONST) return c % in_g ? 0 : c / in_g;
+    return 0;
+}
+
+/* Range of e as a multiple of a bounded expression, and a rest to which others may contribute. */
+static range combined_range(ir_module *m, ir_ix e, const ir_cond *g, uint32_t n, int depth)
+{
+    range r, s;
+    ir_ix_range(m, e, &r.lo, &r.hi);
+    r = (range){kir_sat(1, r.lo, 0), kir_sat(1, r.hi, 0)};      /* sums below cannot overflow */
+    for (uint32_t i = 0; depth && i < n; i++) {
+        ir_ix sum = g[i].e, atom;
+        int64_t in_g, last = 0;
+        while (next_term(m, &sum, &atom, &in_g)) {
+            int64_t k = times(m, e, atom, in_g);
+            if (!k || k == last) continue;
+            last = k;
+            ir_ix rest = ir_ix_add(m, e, ir_ix_mul(m, g[i].e, -k));
+            ir_ix_range(m, rest, &s.lo, &s.hi);
+            if (s.lo < INT64_MIN / 4 || s.hi > INT64_MAX / 4) continue;
+            s = combined_range(m, rest, g + i + 1, n - i - 1, depth - 1);
+            r = meet(r, (range){kir_sat(k < 0 ? g[i].hi : g[i].lo, k, s.lo),
+                                kir_sat(k < 0 ? g[i].lo : g[i].hi, k, s.hi)});
+        }
+    }
+    return r;
+}
+
+/* Range of e where the conditions hold. */
 static range guarded_range(ir_module *m, ir_ix e, const ir_cond *g, uint32_t n)
 {
     const ir_ix_node *x = ir_ix_of(m, e);
     ir_ix a = x->a, b = x->b;
     int64_t c = x->c, c2 = x->c2;
-    range r, s;
-    ir_ix_range(m, e, &r.lo, &r.hi);
-    r = (range){kir_sat(1, r.lo, 0), kir_sat(1, r.hi, 0)};      /* sums below cannot overflow */
-    for (uint32_t i = 0; i < n; i++) {
-        ir_ix diff = ir_ix_add(m, e, ir_ix_mul(m, g[i].e, -1));
-        ir_ix_range(m, diff, &s.lo, &s.hi);
-        if (s.lo < INT64_MIN / 4 || s.hi > INT64_MAX / 4) continue;
-        r = meet(r, (range){kir_sat(1, g[i].lo, s.lo), kir_sat(1, g[i].hi, s.hi)});
-    }
+    range s, r = combined_range(m, e, g, n, MAX_COMBINED);
     switch (ir_ix_of(m, e)->kind) {
     case IX_ADD:
         s = guarded_range(m, a, g, n);
@@ -185,10 +224,13 @@ static ir_ix quotient_in(const ir_module *m, ir_ix e)
 
 static void learn(ir_module *m, known *k, ir_cond c)
 {
-    while (k->n < MAX_KNOWN) {
+    for (int step = 0; step < MAX_STEPS && k->n < MAX_KNOWN; step++) {
         ir_ix q = quotient_in(m, c.e);
         ir_ix_node e = *ir_ix_of(m, q.i ? q : c.e);
-        k->c[k->n++] = c;
+        bool is_new = true;
+        for (uint32_t i = 0; i < k->n; i++)
+            is_new &= k->c[i].e.i != c.e.i || k->c[i].lo != c.lo || k->c[i].hi != c.hi;
+        if (is_new) k->c[k->n++] = c;
         if (q.i) {                           /* x + a // c = (c x + a) // c */
             ir_ix rest = ir_ix_add(m, c.e, ir_ix_mul(m, q, -1));
             c.e = ir_ix_add(m, e.a, ir_ix_mul(m, rest, e.c));
