@@ -121,6 +121,7 @@ void kz_note(kz *z, dfm_loc loc, const char *format, ...) __attribute__((format(
 /* -- kernelize_plan.c, kernelize_fuse.c -------------------------------------------------------- */
 void kz_plan(kz_frame *f);
 void kz_assemble(kz_frame *f);                          /* kernelize_assemble.c */
+enum { KZ_ACC_ELEMS = 1 << 18 };             /* accumulators of a kernel: they lie on the stack */
 void kz_make_units(kz_frame *f);
 void kz_split_unit(kz_frame *f, uint32_t unit);         /* back to one unit per root */
 void kz_add_copy(kz_frame *f, ir_val v, const kir_arg *dest);        /* a unit that copies v */

@@ -93,6 +93,9 @@ static bool columns_fit(const kz_frame *f, const kz_unit *p, const kz_unit *c, c
             kept[n++] = ir_type_of(f->z->m, ir_type_at(f->g, r->v));
         }
     if (flat_split && (n || s->n_lanes)) return false;
+    int64_t lanes = s->n_lanes ? kz_extents(f->z, s->lanes, s->n_lanes)
+                    : s->n_dims ? ir_extent(f->z->m, s->dims[s->n_dims - 1]) : 1;
+    if (n && lanes > KZ_ACC_ELEMS / n) return false;
     for (uint32_t i = 0; i < n; i++)
         for (uint32_t l = 0; l < s->n_lanes; l++)
             if (!kz_has(kept[i]->dims, kept[i]->rank, s->lanes[l])) return false;

@@ -328,7 +328,8 @@ static kz_root_kind classify(const kz_frame *f, kz_unit *u, const ir_op *op)
         if (!reduced(op, t->dims[k])) outer *= ir_extent(m, t->dims[k]);
     while (at > 0 && reduced(op, t->dims[at - 1]) == inner) run *= ir_extent(m, t->dims[--at]);
     if (!inner && red == IR_RED_SUM && t->dtype != DFM_I32 && t->dtype != DFM_I64 &&
-        t->dtype != DFM_U8 && run >= LEAST_COLUMNS)
+        t->dtype != DFM_U8 && run >= LEAST_COLUMNS &&
+        ir_extent(m, t->dims[t->rank - 1]) <= KZ_ACC_ELEMS)
         return KZ_COLUMN;
     bool can_split = inner && red != IR_RED_ARGMAX;
     if (can_split && op->at->reduce.n_dims == 1 && outer < FEW_ROWS && all >= LONG) return KZ_SPLIT;

@@ -70,7 +70,8 @@ static void need(maker *x, uint32_t i)
         uint64_t room = x->b->z->lim->row_bytes;
         uint64_t more = (uint64_t)x->lanes * 4;
         if (old->keep) return;
-        if (n->pinned || (cost(x, i) > KEEP_COST && x->kept_bytes + more <= room)) {
+        bool must = n->pinned && n->inst.op != KIR_RANDOM;
+        if (must || (cost(x, i) > KEEP_COST && x->kept_bytes + more <= room)) {
             old->keep = true;
             x->kept_bytes += more;
             return;
