@@ -94,8 +94,9 @@ static dfm_status check_gemm_step(const verifier *v, const plan_step *s, uint64_
     PLAN_RULE((o[3].region != UINT32_MAX) == (g->has_bias != 0), "STEP", i,
               "it has a bias that the product does not, or the reverse");
     if (g->has_bias)
-        PLAN_RULE(gemm_fits(&o[3], (uint64_t)g->n * 4, PLAN_READ, DFM_F32), "STEP", i,
-                  "its bias is too small");
+        PLAN_RULE(!__builtin_mul_overflow((uint64_t)g->n, 4, &rc) &&
+                      gemm_fits(&o[3], rc, PLAN_READ, DFM_F32),
+                  "STEP", i, "its bias is too small");
     if (g->scratch_bytes)
         PLAN_RULE(o[4].region != UINT32_MAX && o[4].span >= g->scratch_bytes &&
                       (o[4].flags & PLAN_WRITE),

@@ -140,6 +140,9 @@ CASE(gemm_bias_missing, s->gemms[0].has_bias = 1)
 CASE(gemm_bias_extra, s->operands[6] = s->operands[5])
 CASE(gemm_bias_small, (s->gemms[0].has_bias = 1, s->operands[6] = s->operands[3],
                        s->operands[6].span = 15))
+CASE(gemm_bias_wraps,                        /* 4 n is 16 modulo 2^64 */
+     (s->gemms[0].has_bias = 1, s->operands[6] = s->operands[3], s->operands[6].span = 16,
+      s->gemms[0].n = ((int64_t)1 << 62) + 4, s->gemms[0].sb[3] = 0, s->gemms[0].sc[3] = 0))
 CASE(gemm_small_a, s->operands[3].span = 23)
 CASE(gemm_small_b, s->operands[4].span = 47)
 CASE(gemm_small_c, s->operands[5].span = 31)
@@ -212,6 +215,7 @@ static const case_ cases[] = {
     {"begins outside", operand_stride_min}, {"must be f32 or bf16", gemm_type},
     {"must be f32 or bf16", gemm_bias_flag}, {"bias that the product", gemm_bias_missing},
     {"bias that the product", gemm_bias_extra}, {"bias is too small", gemm_bias_small},
+    {"bias is too small", gemm_bias_wraps},
     {"smaller than the product", gemm_small_a}, {"smaller than the product", gemm_small_b},
     {"smaller than the product", gemm_small_c}, {"smaller than the product", gemm_reads_c},
     {"smaller than the product", gemm_unaligned}, {"negative or too large", gemm_negative},
