@@ -118,9 +118,9 @@ static void results(const writer *w)
 static void operands(const writer *w)
 {
     dfm_sb_puts(w->out,
-                "        : [a] \"+r\"(a), [b] \"+r\"(b), [to] \"+r\"(to), [c] \"+r\"(c), "
-                "[turns] \"+r\"(turns),\n"
-                "          [rest] \"+r\"(rest), [panel] \"+r\"(panel), [piece] \"+r\"(piece)\n"
+                "        : [a] \"+&r\"(a), [b] \"+&r\"(b), [to] \"+&r\"(to), [c] \"+&r\"(c), "
+                "[turns] \"+&r\"(turns),\n"
+                "          [rest] \"+&r\"(rest), [panel] \"+&r\"(panel), [piece] \"+&r\"(piece)\n"
                 "        : [to_step] \"m\"(x->to_step), [c_step] \"m\"(x->c_step), "
                 "[bias] \"r\"(x->bias),\n"
                 "          [panel_step] \"r\"(x->panel_step), [piece_step] \"r\"(x->piece_step)\n"

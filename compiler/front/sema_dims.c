@@ -578,6 +578,12 @@ ir_dim sema_ir_dim(sema *s, const sema_dim *d, dfm_loc loc)
         if (dfm_loc_some(d->loc)) diag_label(e, d->loc, "defined here");
         return (ir_dim){0};
     }
+    if (x->value > INT32_MAX) {              /* an index is an i32 */
+        diag *e = sema_error(s, E0310, loc, "dim `%s` is %lld here; a dim must be below 2^31",
+                             sema_dim_text(s, d), (long long)d->value);
+        if (dfm_loc_some(d->loc)) diag_label(e, d->loc, "defined here");
+        return (ir_dim){0};
+    }
     const char *name = module_name(s, d);
     ir_dim old = ir_dim_find(s->m, dfm_intern(s->cx->names, name));
     if (old.i && old.i < t->of_ir.n && t->of_ir.p[old.i]) name = sema_fmt(s, "%s_%u", name, d->id);
