@@ -263,7 +263,8 @@ dfm_status app_bench(app *x, dfm_err *err)
 {
     bench b = {.x = x};
     DFM_TRY(app_configure(x, NULL, err));
-    DFM_TRY(app_open(x, false, &b.r, err));
+    const char *name = x->o->value[FLAG_PROGRAM];
+    DFM_TRY(app_open(x, name && !strcmp(name, "step.accumulate"), &b.r, err));
     dfm_status s = run(&b, err);
     rt_close(b.r);
     return s;

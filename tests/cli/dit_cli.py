@@ -201,6 +201,8 @@ class Dit(unittest.TestCase):
         self.assertAlmostEqual(sum(share), 100, delta=0.06 * len(lines))
         events = json.loads((self.folder / "trace.json").read_text())["traceEvents"]
         self.assertEqual(len(self.check_trace(events)), sum(calls))
+        p = self.bench("--count", "1", "--program", "step.accumulate")
+        self.assertEqual(p.returncode, 0, p.stderr)
         self.assertEqual(self.bench("--program", "stepp").returncode, 78)
         self.assertEqual(self.bench("--count", "0").returncode, 64)
 
