@@ -236,7 +236,7 @@ static cpu_gemm_shape gemm_shape(const kir_gemm *g)
 static uint64_t scratch_at(const kir_gemm *g, const cpu_product_level *l)
 {
     cpu_gemm_shape s = gemm_shape(g);
-    return cpu_product_own(g, l, NULL) ? cpu_product_scratch(g, l) : cpu_gemm_scratch(&s);
+    return cpu_product_own(g, l, NULL) ? cpu_product_scratch(g, l) : cpu_gemm_plan_scratch(&s);
 }
 
 /* A level without bf16 instructions: oneDNN gets f32 only; what is not generated is converted. */

@@ -29,6 +29,19 @@ def twice_without_cache(kit):
 
 
 @case
+def with_any_number_of_threads(kit):
+    """Scratch of oneDNN's products depends on the threads: the plan's is for a fixed number."""
+    plans = set()
+    for n in ("1", "2", "5"):
+        folder = kit.folder / n
+        folder.mkdir()
+        kit.dfmc(kit.source / "models/dit.dfm", "-o", "x.plan", "-q", *SMALLEST, cwd=folder,
+                 env=kit.environment(OMP_NUM_THREADS=n))
+        plans.add((folder / "x.plan").read_bytes())
+    check(len(plans) == 1, "three numbers of threads make %d plans", len(plans))
+
+
+@case
 def wherever_the_file_lies(kit):
     """A copy of the models elsewhere, named by a relative path: the same bytes."""
     plans = []

@@ -3,6 +3,9 @@
 
 #include <dnnl.h>
 #include <string.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 
 #include "runtime/base/sys.h"
 
@@ -101,6 +104,19 @@ uint64_t cpu_gemm_scratch(const cpu_gemm_shape *s)
     uint64_t bytes = scratch_of(&p);
     pieces_free(&p);
     return bytes;
+}
+
+uint64_t cpu_gemm_plan_scratch(const cpu_gemm_shape *s)
+{
+#ifdef _OPENMP                               /* else there is one thread: builds for fuzzing */
+    int threads = omp_get_max_threads();
+    omp_set_num_threads(CPU_GEMM_THREADS);
+    uint64_t bytes = cpu_gemm_scratch(s);
+    omp_set_num_threads(threads);
+    return bytes;
+#else
+    return cpu_gemm_scratch(s);
+#endif
 }
 
 void cpu_gemm_destroy(cpu_gemm *g)

@@ -2,8 +2,8 @@
  *
  *   c[b,m,n] = sum_k a[b,m,k] * b[b,k,n] (+ bias[n]),  f32 accumulation
  *
- * Used by the cpu device, which executes the products, and by the cpu target, which must know at
- * compile time how much scratch each needs: both ask the same primitive. Strides are in elements;
+ * Used by the cpu device, which executes the products, and by the cpu target, which must say at
+ * compile time how much scratch each gets: both ask the same primitive. Strides are in elements;
  * index 0 and 1 are batch dims, then rows and columns: sa {b0, b1, m, k}, sb {b0, b1, k, n},
  * sc {b0, b1, m, n}. A broadcast operand has batch stride 0. In each operand one of the two last
  * strides is 1 or its extent is 1; in c the stride of n.
@@ -28,8 +28,12 @@ typedef struct cpu_gemm cpu_gemm;
 
 /* Can it run here as it stands? bf16 operands only on processors with bf16 instructions. */
 bool cpu_gemm_takes(const cpu_gemm_shape *s);
-/* Bytes of scratch that a call needs, aligned to 64. */
+/* Bytes of scratch that a call needs here, aligned to 64: it depends on the number of threads. */
 uint64_t cpu_gemm_scratch(const cpu_gemm_shape *s);
+/* The same for plans: with CPU_GEMM_THREADS, whatever there are here, so that every machine of a
+ * level makes the same plan. */
+enum { CPU_GEMM_THREADS = 16 };
+uint64_t cpu_gemm_plan_scratch(const cpu_gemm_shape *s);
 /* Build the primitive. Fails with DFM_UNAVAILABLE if oneDNN cannot. */
 dfm_status cpu_gemm_create(const cpu_gemm_shape *s, cpu_gemm **out, dfm_err *err);
 void cpu_gemm_destroy(cpu_gemm *g);
