@@ -122,5 +122,25 @@ def installed_and_moved(kit):
     typed("dfm-rt", "train", "mine.plan", "train.steps=1").says("1,797 samples")
 
 
+@case
+def another_host_compiler(kit):
+    """--cc clang, where it links OpenMP: products and attention of 24 features, both ways."""
+    probe = kit.write("probe.c", "int main(void) { return 0; }\n")
+    words = ["clang", "-fopenmp", "-march=x86-64-v2", str(probe), "-o", str(kit.folder / "probe")]
+    if not shutil.which("clang") or subprocess.run(words, capture_output=True).returncode != 0:
+        print("    (there is no clang that links OpenMP)")
+        return
+    losses = {}
+    for cc in ("cc", "clang"):
+        kit.dfmc(kit.source / "models/dit.dfm", "-o", cc + ".plan", "-q", "--cc", cc,
+                 "--set", "dim.B=8", "--set", "dim.D=48", "--set", "dim.L=1", "--set", "dim.H=2")
+        kit.rt("train", cc + ".plan", "train.steps=3", "run.name=" + cc)
+        lines = log_lines(kit.folder / "runs" / cc)
+        losses[cc] = [line["dfm_loss"] for line in lines if "dfm_loss" in line]
+    check(len(losses["cc"]) > 0, "no losses")
+    for x, y in zip(losses["cc"], losses["clang"]):
+        check(abs(x - y) < 1e-5 * abs(x), "losses %s and %s", x, y)
+
+
 if __name__ == "__main__":
     main()

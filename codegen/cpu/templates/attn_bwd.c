@@ -201,8 +201,7 @@ INLINE void add_dq_half(work *w, float *sum, int64_t M, int64_t N, int first)
                  c[i] += (vec)(dvec){a, a, a, a, a, a, a, a} * b);
         }
         float *to = sum + row * SUM_T + e;
-#pragma GCC unroll 4
-        for (int i = 0; i < mr; i += 2) {
+        _Pragma("GCC unroll 4") for (int i = 0; i < mr; i += 2) {
             vec t = EVEN(c[i], c[i + 1]) + ODD(c[i], c[i + 1]);
             float both[VL] ALIGNED;
             store(both, t);

@@ -21,7 +21,7 @@ typedef int32_t ivec8 __attribute__((vector_size(32)));
 typedef uint16_t half8 __attribute__((vector_size(16), aligned(2), may_alias));
 
 /* What the innermost loop needs: it multiplies a strip of A by a panel of B, both packed, over kc
- * of K. Every UNROLL-th step of K it fetches one line from `panel`, one from `piece`, and goes on
+ * of K. Every UNROLL_K-th step of K it fetches one line from `panel`, one from `piece`, and goes on
  * by their steps; in the first ones it fetches the lines of C. Steps are in bytes. */
 typedef struct micro {
     const float *a, *b;                      /* [kc][strip], [kc][columns] */
@@ -56,24 +56,27 @@ INLINE half half_of(vec v)
 INLINE void store_f32(float *p, vec v) { *(vec *)p = v; }
 INLINE void store_bf16(uint16_t *p, vec v) { *(half *)p = half_of(v); }
 
+#if defined(__clang__)
+#define SHUFFLE8(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE8(a, b, ...) __builtin_shuffle(a, b, (ivec8){__VA_ARGS__})
+#endif
+
 /* Eight rows of eight to eight columns. */
 INLINE void transpose8(const vec8 *r, vec8 *out)
 {
     vec8 t[8], u[8];
     UNROLL for (int i = 0; i < 4; i++) {
-        t[2 * i] = __builtin_shuffle(r[2 * i], r[2 * i + 1], (ivec8){0, 8, 1, 9, 4, 12, 5, 13});
-        t[2 * i + 1] =
-            __builtin_shuffle(r[2 * i], r[2 * i + 1], (ivec8){2, 10, 3, 11, 6, 14, 7, 15});
+        t[2 * i] = SHUFFLE8(r[2 * i], r[2 * i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+        t[2 * i + 1] = SHUFFLE8(r[2 * i], r[2 * i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
     }
     UNROLL for (int h = 0; h < 8; h += 4)
         UNROLL for (int i = 0; i < 2; i++) {
-            u[h + 2 * i] =
-                __builtin_shuffle(t[h + i], t[h + 2 + i], (ivec8){0, 1, 8, 9, 4, 5, 12, 13});
-            u[h + 2 * i + 1] =
-                __builtin_shuffle(t[h + i], t[h + 2 + i], (ivec8){2, 3, 10, 11, 6, 7, 14, 15});
+            u[h + 2 * i] = SHUFFLE8(t[h + i], t[h + 2 + i], 0, 1, 8, 9, 4, 5, 12, 13);
+            u[h + 2 * i + 1] = SHUFFLE8(t[h + i], t[h + 2 + i], 2, 3, 10, 11, 6, 7, 14, 15);
         }
     UNROLL for (int i = 0; i < 4; i++) {
-        out[i] = __builtin_shuffle(u[i], u[4 + i], (ivec8){0, 1, 2, 3, 8, 9, 10, 11});
-        out[4 + i] = __builtin_shuffle(u[i], u[4 + i], (ivec8){4, 5, 6, 7, 12, 13, 14, 15});
+        out[i] = SHUFFLE8(u[i], u[4 + i], 0, 1, 2, 3, 8, 9, 10, 11);
+        out[4 + i] = SHUFFLE8(u[i], u[4 + i], 4, 5, 6, 7, 12, 13, 14, 15);
     }
 }
