@@ -26,6 +26,7 @@ enum {
     CHUNK_FLOATS = 4096,                 /* of all streams, on their way at a time */
     TILE_INSTS = 256,                    /* instructions of the passes, all rows of a tile */
     RAGGED_ROWS = 16,                    /* from here on, some rows alone do not matter */
+    STACK_SUMS = 512 * 1024,             /* bytes of accumulators that may stand on the stack */
 };
 
 /* -- sections ---------------------------------------------------------------------------------- */
@@ -50,6 +51,7 @@ static void row_insts(emitter *em, const kir_section *s, order part)
 {
     for (uint32_t i = s->first; i < s->first + s->n; i++) {
         bool store = em->k->insts.p[i].op == KIR_STORE, early = is_early(em, s, i);
+        if (store && em->direct[i]) continue;
         if (em->tile > 1 && !is_per_row(em, i)) continue;
         if (store && !em->varies[i] && em->row + 1 < em->tile) continue;
         if (part == ALL || part == (early ? LOADS : store ? STORES : REST)) cpu_inst_text(em, i, s);
@@ -95,9 +97,13 @@ static bool declare_pass(emitter *em, const kir_section *s, uint32_t i, dfm_sb *
         simd = simd_clause(em, i, clauses);
         LINE("%s %s = %s;", cpu_value_ctype(in->dtype), cpu_name(em, "v", i),
              simd ? cpu_reducer_start(in->red, in->dtype) : "0");
-        if (!simd) LINE("float %s = -INFINITY;", cpu_name(em, "top", i));
+        if (!simd) {
+            dfm_dtype of = kir_at(em->k, in->ref[0])->dtype;
+            LINE("%s %s = %s;", cpu_value_ctype(of), cpu_name(em, "top", i),
+                 cpu_reducer_start(IR_RED_MAX, of));
+        }
     }
-    if (in->op != KIR_LOAD && in->op != KIR_STORE) return simd;
+    if ((in->op != KIR_LOAD && in->op != KIR_STORE) || em->direct[i]) return simd;
     cpu_line_start(em);
     OUT("%s%s *const %s = a%u + (", in->op == KIR_LOAD ? "const " : "",
         cpu_ctype(em->k->args.p[in->arg].dtype), cpu_name(em, "q", i), in->arg);
@@ -291,12 +297,55 @@ static void choose_tile(emitter *em)
     cpu_find_variation(em);
 }
 
+/* Do the lanes of a store lie one after the other, as f32? */
+static bool is_dense(const emitter *em, uint32_t i)
+{
+    const kir_inst *in = &em->k->insts.p[i];
+    const access *ac = &em->acc[i];
+    bool dense = em->k->args.p[in->arg].dtype == DFM_F32 && !in->n_conds && !ac->opaque;
+    int64_t after = 1;
+    for (uint32_t g = em->n_groups; g-- > 0 && dense; after *= em->group_extent[g])
+        dense = em->group_extent[g] == 1 || ac->lane[em->group_last[g]] == after;
+    return dense;
+}
+
+/* Accumulators of very long rows do not fit on a stack: they sum where the FLUSH stores them. */
+static void find_direct(emitter *em)
+{
+    const kir_kernel *k = em->k;
+    int64_t bytes = 0;
+    for (uint32_t i = 1; i < k->insts.n; i++)
+        if (k->insts.p[i].op == KIR_ACC) bytes += kir_lanes(em->ir, k) * (int64_t)sizeof(float);
+    for (uint32_t s = 0; s < k->sections.n && bytes > STACK_SUMS; s++) {
+        const kir_section *sec = &k->sections.p[s];
+        if (sec->kind != KIR_FLUSH) continue;
+        for (uint32_t i = sec->first; i < sec->first + sec->n; i++) {
+            uint32_t sum = k->insts.p[i].op == KIR_STORE ? k->insts.p[i].ref[0].i : 0;
+            if (!sum || k->insts.p[sum].op != KIR_ACC || em->direct[sum] || !is_dense(em, i))
+                continue;
+            em->direct[sum] = i;
+            em->direct[i] = sum;
+        }
+    }
+}
+
 static void declare_accumulators(emitter *em)
 {
-    for (uint32_t i = 1; i < em->k->insts.n; i++)
-        if (em->k->insts.p[i].op == KIR_ACC)
-            LINE("%s acc%u[%" PRId64 "] __attribute__((aligned(64))) = {0};",
-                 cpu_value_ctype(em->k->insts.p[i].dtype), i, kir_lanes(em->ir, em->k));
+    int64_t lanes = kir_lanes(em->ir, em->k);
+    for (uint32_t i = 1; i < em->k->insts.n; i++) {
+        uint32_t store = em->direct[i];
+        const char *type = cpu_value_ctype(em->k->insts.p[i].dtype);
+        if (em->k->insts.p[i].op != KIR_ACC) continue;
+        if (!store) {
+            LINE("%s acc%u[%" PRId64 "] __attribute__((aligned(64))) = {0};", type, i, lanes);
+            continue;
+        }
+        cpu_line_start(em);
+        OUT("%s *const acc%u = a%u + (", type, i, em->k->insts.p[store].arg);
+        cpu_row_address(em, store);
+        OUT(");\n");
+        LINE("memset(acc%u, 0, %" PRId64 " * sizeof *acc%u);", i, lanes, i);
+    }
 }
 
 static void declare_kept(emitter *em)
@@ -425,11 +474,13 @@ void cpu_emit_kernel(dfm_sb *out, const kir_module *m, const kir_kernel *k, cons
     em->acc = dfm_new_n(a, access, k->insts.n);
     em->level = dfm_new_n(a, uint8_t, k->insts.n);
     em->varies = dfm_new_n(a, bool, k->insts.n);
+    em->direct = dfm_new_n(a, uint32_t, k->insts.n);
     em->dim_text = dfm_new_n(a, const char *, m->ir->dims.n);
     for (uint32_t r = 0; r < k->n_rows; r++) em->dim_text[k->rows[r].i] = dfm_fmt(a, "r%u", r);
     if (k->block_dim.i) em->dim_text[k->block_dim.i] = "part";
     cpu_analyse(em);
     choose_tile(em);
+    find_direct(em);
 
     OUT("\n/* %s */\n", dfm_name_str(m->ir->names, k->name));
     blocks_function(em, symbol, parts, rest);

@@ -34,6 +34,8 @@ typedef struct emitter {
     const char **dim_text;               /* by dim handle; NULL: not in scope */
     uint8_t *level;                      /* by instruction: 0 kernel, 1 row, 2 lane */
     bool *varies;                        /* by instruction: differs between the rows of a tile */
+    uint32_t *direct;                    /* by instruction: ACC: the STORE in whose memory it sums;
+                                            such a STORE: its ACC; else 0 */
     uint32_t n_groups;                   /* merged lane dims */
     uint32_t group_last[KIR_MAX_RANK];   /* last lane dim of the group */
     int64_t group_extent[KIR_MAX_RANK];

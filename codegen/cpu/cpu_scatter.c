@@ -66,12 +66,14 @@ void cpu_emit_scatter(dfm_sb *out, const kir_module *m, const kir_scatter *n, co
     if (n_lanes)
         dfm_sb_printf(out, "for (int64_t d%u = part; d%u < end; d%u++) ", lanes[n_lanes - 1].i,
                       lanes[n_lanes - 1].i, lanes[n_lanes - 1].i);
-    bool half = up->dtype == DFM_BF16;
+    const char *convert = up->dtype == DFM_BF16  ? "from_bf16"
+                          : up->dtype == DFM_F16 ? "from_f16"
+                                                 : "";
     dfm_sb_printf(out, "to[at * %" PRId64, stride_of(to, n->dim));
     for (int i = 0; i < to->rank; i++)
         if (to->dims[i].i != n->dim.i)
             dfm_sb_printf(out, " + d%u * %" PRId64, to->dims[i].i, to->stride[i]);
-    dfm_sb_printf(out, "] += %s(up[", half ? "from_bf16" : "");
+    dfm_sb_printf(out, "] += %s(up[", convert);
     address(out, up, ir);
     dfm_sb_puts(out, "]);\n    }\n    (void)end;\n    }\n}\n");
 }

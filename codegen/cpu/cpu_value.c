@@ -163,7 +163,8 @@ static void store_text(emitter *em, uint32_t i, bool lanes, const kir_section *h
         OUT("a%u[", in->arg);
         cpu_row_address(em, i);
     }
-    OUT("] = %s", d == DFM_BF16 ? "to_bf16(" : d == DFM_BOOL ? "0 != (" : "(");
+    OUT("] = %s", d == DFM_BF16 ? "to_bf16(" : d == DFM_F16 ? "to_f16("
+                  : d == DFM_BOOL ? "0 != (" : "(");
     ref_text(em, in->ref[0], here);
     OUT(");\n");
 }

@@ -73,7 +73,7 @@ static void run_case(const kcase *c)
 
 #define DIMS                                                                                       \
     "kir\ndim B 3\ndim S 17\ndim D 29\ndim H 4\ndim E 6\ndim P 2\ndim L 3\ndim blk 5\n"         \
-    "dim g 9\ndim u 9\ndim w 9\n"
+    "dim g 9\ndim u 9\ndim w 9\ndim two 2\n"
 #define BUF(name, mem, type, n) "buf " name " " mem " " type " " n " program 0 offset 0\n"
 #define NOLOOP " loop 0 0 0 0\n"
 
@@ -149,6 +149,33 @@ static const kcase cases[] = {
      " %13 = store f32 %3 2 (S)\n %14 = store f32 %4 3 (S)\n %15 = store f32 %5 4 (S)\n"
      " %16 = store f32 %6 5 (S)\n %17 = store f32 %10 6 (S)\n %18 = store f32 %11 7 (S)\n"
      " %19 = store f32 %12 8 (S)\n }\n }\n}\n", 1e-5},
+    {"f16: loads, stores, updates of a scatter",
+     DIMS "dim V 9\n" BUF("x", "input", "f16", "493") BUF("y", "output", "f16", "493")
+     BUF("tiny", "output", "f16", "493") BUF("huge", "output", "f16", "493")
+     BUF("i", "input", "i32", "17") BUF("z", "output", "f32", "261")
+     "program p arena 0 {\n kernel k {\n rows S keep 0 block 5\n lanes D\n"
+     " arg x f16 [S 29, D 1] + 0" NOLOOP " arg out y f16 [S 29, D 1] + 0" NOLOOP
+     " arg out tiny f16 [S 29, D 1] + 0" NOLOOP " arg out huge f16 [S 29, D 1] + 0" NOLOOP
+     " %1 = const f32 0.67\n %2 = const f32 1.25e-06\n %3 = const f32 50000\n"
+     " pass {\n %4 = load f32 0 (S, D) fill 0\n %5 = fn f32 %4 %1 mul\n"
+     " %6 = fn f32 %4 %2 mul\n %7 = fn f32 %4 %3 mul\n %8 = store f32 %5 1 (S, D)\n"
+     " %9 = store f32 %6 2 (S, D)\n %10 = store f32 %7 3 (S, D)\n }\n }\n"
+     " scatter s V index i i32 [S 1] + 0 loop 0 0 0 0 updates x f16 [S 29, D 1] + 0 loop 0 0 0 0"
+     " to out z f32 [V 29, D 1] + 0 loop 0 0 0 0\n}\n", 0},
+    {"argmax of integers that f32 does not tell apart",
+     DIMS BUF("x", "input", "i32", "493") BUF("y", "output", "i32", "17")
+     "program p arena 0 {\n kernel k {\n rows S keep 0 block 5\n lanes D\n"
+     " arg x i32 [S 29, D 1] + 0" NOLOOP " arg out y i32 [S 1] + 0" NOLOOP
+     " %1 = const i32 1073741824\n"
+     " pass {\n %2 = load i32 0 (S, D) fill 0\n %3 = fn i32 %2 %1 add\n"
+     " %4 = reduce i32 %3 argmax\n }\n row {\n %5 = store i32 %4 1 (S)\n }\n }\n}\n", 0},
+    {"column sums of rows that are longer than a stack",
+     DIMS "dim Z 3000000\n" BUF("x", "input", "f32", "9000000")
+     BUF("y", "output", "f32", "6000000")
+     "program p arena 0 {\n kernel k {\n rows B keep 0 block 2 two\n lanes Z\n"
+     " arg x f32 [B 3000000, Z 1] + 0" NOLOOP " arg out y f32 [two 3000000, Z 1] + 0" NOLOOP
+     " pass {\n %1 = load f32 0 (B, Z) fill 0\n %2 = acc f32 %1\n }\n"
+     " flush {\n %3 = store f32 %2 1 (two, Z)\n }\n }\n}\n", 1e-6},
     {"draws, keyed by sample, element and the counters of two loops",
      DIMS BUF("y", "output", "f32", "783") BUF("z", "output", "i32", "783")
      "program p arena 0 {\n scalar aa\n loop o L depth 0 {\n loop q B depth 1 reverse {\n"

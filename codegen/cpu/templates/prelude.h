@@ -53,6 +53,16 @@ INLINE float from_f16(uint16_t x)
                       : ldexpf((float)m, -24);
     return x >> 15 ? -v : v;
 }
+/* To the nearest f16, ties to even. Below the normal ones, 0.5 + x has the spacing of f16 there. */
+INLINE uint16_t to_f16(float f)
+{
+    uint32_t u = (uint32_t)as_int(f), sign = u >> 16 & 0x8000u, a = u & 0x7fffffffu;
+    uint32_t normal = (a - 0x38000000u + 0xfffu + (a >> 13 & 1)) >> 13;
+    uint32_t tiny = (uint32_t)as_int(as_float((int32_t)a) + 0.5f) - 0x3f000000u;
+    uint32_t r = a < 0x38800000u ? tiny : normal;
+    r = a >= 0x47800000u ? 0x7c00u : r;
+    return (uint16_t)(sign | (a > 0x7f800000u ? 0x7e00u : r));
+}
 
 /* -- exp: x = n ln 2 + r, |r| <= ln 2 / 2, minimax degree 6 (2.0e-9 relative); 0 below -103.9,
  * inf above 88.73 ------------------------------------------------------------------------------ */
