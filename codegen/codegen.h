@@ -2,8 +2,8 @@
  *
  * A target is a const struct of data and functions, listed in codegen.c. It answers questions that
  * kernelisation asks (limits), and turns the nodes of a K module that need code of their own
- * (kernels, attention, scatters) into one code object. Matrix products and copies stay steps of the
- * plan; the runtime's device executes them.
+ * (kernels, attention, scatters, the matrix products that it generates) into one code object. Other
+ * products and copies stay steps of the plan; the runtime's device executes them.
  */
 #ifndef DFM_CODEGEN_H
 #define DFM_CODEGEN_H

@@ -21,7 +21,7 @@ typedef struct cpu_micro {
 /* Steps of K for which a line of each stream is fetched. */
 enum { CPU_MICRO_UNROLL = 4 };
 
-/* The C function `static void NAME(const micro_args *)`; see micro_args in
+/* The C function `static void NAME(const micro *)`; see micro in
  * templates/gemm_tile.h. */
 void cpu_emit_micro(dfm_sb *out, const cpu_micro *m);
 
