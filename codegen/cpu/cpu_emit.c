@@ -93,6 +93,10 @@ static bool declare_pass(emitter *em, const kir_section *s, uint32_t i, dfm_sb *
     const kir_inst *in = &em->k->insts.p[i];
     bool simd = true;
     (void)s;
+    if (cpu_watches_nan(in)) {
+        LINE("int32_t %s = 0;", cpu_name(em, "nan", i));
+        dfm_sb_printf(clauses, " reduction(|:%s)", cpu_name(em, "nan", i));
+    }
     if (in->op == KIR_REDUCE) {
         simd = simd_clause(em, i, clauses);
         LINE("%s %s = %s;", cpu_value_ctype(in->dtype), cpu_name(em, "v", i),
@@ -244,6 +248,12 @@ static void lane_section(emitter *em, const kir_section *s, bool ahead)
         em->indent--;
         LINE("}");
     }
+    for (uint32_t i = s->first; i < s->first + s->n; i++) {
+        int n = em->varies[i] ? em->tile : 1;
+        for (em->row = 0; em->row < n && cpu_watches_nan(&em->k->insts.p[i]); em->row++)
+            LINE("if (%s) %s = NAN;", cpu_name(em, "nan", i), cpu_name(em, "v", i));
+        em->row = 0;
+    }
 }
 
 /* -- tiles ------------------------------------------------------------------------------------- */
@@ -318,7 +328,10 @@ static void find_direct(emitter *em)
         if (k->insts.p[i].op == KIR_ACC) bytes += kir_lanes(em->ir, k) * (int64_t)sizeof(float);
     for (uint32_t s = 0; s < k->sections.n && bytes > STACK_SUMS; s++) {
         const kir_section *sec = &k->sections.p[s];
-        if (sec->kind != KIR_FLUSH) continue;
+        bool reads = false;                  /* what a sum would have overwritten */
+        for (uint32_t i = sec->first; i < sec->first + sec->n; i++)
+            reads |= k->insts.p[i].op == KIR_LOAD;
+        if (sec->kind != KIR_FLUSH || reads) continue;
         for (uint32_t i = sec->first; i < sec->first + sec->n; i++) {
             uint32_t sum = k->insts.p[i].op == KIR_STORE ? k->insts.p[i].ref[0].i : 0;
             if (!sum || k->insts.p[sum].op != KIR_ACC || em->direct[sum] || !is_dense(em, i))

@@ -60,6 +60,8 @@ void cpu_lane_address(emitter *em, uint32_t inst);
 /* -- cpu_value.c ------------------------------------------------------------------------------- */
 const char *cpu_value_ctype(dfm_dtype d);
 const char *cpu_reducer_start(ir_reducer r, dfm_dtype d);
+/* A largest or smallest float: it is NaN if one of its values is, which the comparisons lose. */
+bool cpu_watches_nan(const kir_inst *in);
 bool cpu_fn_is_dear(ir_fn fn);                           /* a call of the prelude's mathematics */
 /* "v3", or "v3_1" for row 1 of a tile if it varies. */
 const char *cpu_name(const emitter *em, const char *letter, uint32_t inst);

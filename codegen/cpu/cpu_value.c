@@ -207,6 +207,12 @@ const char *cpu_reducer_start(ir_reducer r, dfm_dtype d)
     }
 }
 
+bool cpu_watches_nan(const kir_inst *in)
+{
+    return in->op == KIR_REDUCE && in->dtype == DFM_F32 &&
+           (in->red == IR_RED_MAX || in->red == IR_RED_MIN);
+}
+
 static void reduce_text(emitter *em, uint32_t i, const kir_section *here)
 {
     const kir_inst *in = &em->k->insts.p[i];
@@ -225,6 +231,13 @@ static void reduce_text(emitter *em, uint32_t i, const kir_section *here)
         OUT(" ? ");
         ref_text(em, in->ref[0], here);
         OUT(" : %s;\n", v);
+        if (!cpu_watches_nan(in)) return;
+        cpu_line_start(em);
+        OUT("%s |= ", cpu_name(em, "nan", i));
+        ref_text(em, in->ref[0], here);
+        OUT(" != ");
+        ref_text(em, in->ref[0], here);
+        OUT(";\n");
     } else {
         OUT("%s = %s%s", v, v, op);
         ref_text(em, in->ref[0], here);

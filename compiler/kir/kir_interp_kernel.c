@@ -98,8 +98,8 @@ static float float_fn(ir_fn fn, float a, float b)
     case IR_FN_DIV: return a / b;
     case IR_FN_MOD: return a - b * floorf(a / b);
     case IR_FN_POW: return powf(a, b);
-    case IR_FN_MIN: return a <= b ? a : b;
-    case IR_FN_MAX: return a >= b ? a : b;
+    case IR_FN_MIN: return b < a ? b : a;
+    case IR_FN_MAX: return b > a ? b : a;
     default: return 0;
     }
 }

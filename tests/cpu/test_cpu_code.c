@@ -162,6 +162,19 @@ static const kcase cases[] = {
      " %9 = store f32 %6 2 (S, D)\n %10 = store f32 %7 3 (S, D)\n }\n }\n"
      " scatter s V index i i32 [S 1] + 0 loop 0 0 0 0 updates x f16 [S 29, D 1] + 0 loop 0 0 0 0"
      " to out z f32 [V 29, D 1] + 0 loop 0 0 0 0\n}\n", 0},
+    {"largest and smallest of what is not a number",
+     DIMS BUF("x", "input", "f32", "493") BUF("a", "output", "f32", "17")
+     BUF("b", "output", "f32", "17") BUF("c", "output", "f32", "493")
+     BUF("d", "output", "f32", "493")
+     "program p arena 0 {\n kernel k {\n rows S keep 0 block 8\n lanes D\n"
+     " arg x f32 [S 29, D 1] + 0" NOLOOP " arg out a f32 [S 1] + 0" NOLOOP
+     " arg out b f32 [S 1] + 0" NOLOOP " arg out c f32 [S 29, D 1] + 0" NOLOOP
+     " arg out d f32 [S 29, D 1] + 0" NOLOOP
+     " %1 = const f32 1.49\n %2 = const f32 0\n"
+     " pass {\n %3 = load f32 0 (S, D) fill 0\n %4 = fn f32 %1 %3 sub\n %5 = fn f32 %4 sqrt\n"
+     " %6 = reduce f32 %5 max\n %7 = reduce f32 %5 min\n %8 = fn f32 %5 %2 max\n"
+     " %9 = fn f32 %2 %5 min\n %10 = store f32 %8 3 (S, D)\n %11 = store f32 %9 4 (S, D)\n }\n"
+     " row {\n %12 = store f32 %6 1 (S)\n %13 = store f32 %7 2 (S)\n }\n }\n}\n", 1e-6},
     {"argmax of integers that f32 does not tell apart",
      DIMS BUF("x", "input", "i32", "493") BUF("y", "output", "i32", "17")
      "program p arena 0 {\n kernel k {\n rows S keep 0 block 5\n lanes D\n"

@@ -214,6 +214,7 @@ INLINE float f_cos(float x)
 
 /* -- the rest ---------------------------------------------------------------------------------- */
 INLINE float f_sign(float x) { return x > 0 ? 1.0f : x < 0 ? -1.0f : 0.0f; }
-INLINE float f_min(float a, float b) { return a <= b ? a : b; }
-INLINE float f_max(float a, float b) { return a >= b ? a : b; }
+/* The first where they are equal or one is not a number. */
+INLINE float f_min(float a, float b) { return b < a ? b : a; }
+INLINE float f_max(float a, float b) { return b > a ? b : a; }
 INLINE float f_mod(float a, float b) { return a - b * floorf(a / b); }
