@@ -96,7 +96,8 @@ class Dit(unittest.TestCase):
         args = [DFMC, SOURCE + "/models/dit.dfm", "--set", "dim.B=32", *SMALL, "--emit", "kernel"]
         text = self.call(*args, "--remarks").splitlines()
         made = {re.search(r"kernel '([^']+)' makes", l).group(1) for l in text if "' makes " in l}
-        kernels = {l.split()[1] for l in text if re.match(r" *kernel \S+ .*{$", l)}
+        kernels = {m.group(1) for m in map(re.compile(r" *(?:kernel|gemm .* then) (\S+) .*{$").match,
+                                           text) if m}
         fused = [l for l in text if "not fused" in l]
         self.assertTrue(made)
         self.assertEqual(made, kernels)
