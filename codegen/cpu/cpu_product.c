@@ -117,8 +117,9 @@ static bool is_tiled(const kir_gemm *g)
 
 bool cpu_product_takes_epi(const kir_gemm *g, const kir_kernel *k, const cpu_product_level *l)
 {
+    if (!cpu_product_own(g, l, NULL)) return false;          /* so the level has registers */
     int64_t step = row_step(k, l), width = ceil_div(g->n, l->vl * l->nv) * l->vl * l->nv;
-    if (!cpu_product_own(g, l, NULL) || step > most_rows(g, k)) return false;
+    if (step > most_rows(g, k)) return false;
     return !is_tiled(g) || ceil_div(MC_LEAST, step) * step * width * 4 <= TILE_BYTES;
 }
 

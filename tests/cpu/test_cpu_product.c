@@ -314,6 +314,13 @@ static void test_rule(void **state)
     rule("x86-64-v3", H, 8, 2304, 384, true, "bf16");
     rule("x86-64-v4", H, 2048, 1152, 384, true, "bf16");
     rule("x86-64-v4", DFM_I32, 2048, 1152, 384, false, "element type");
+    kir_gemm g = {.batch = {1, 1}, .m = 2048, .n = 1152, .k = 384, .sc = {0, 0, 1152, 1}};
+    kir_kernel k = {.block = 32}, tall = {.block = 4096};
+    g.a.dtype = g.b.dtype = g.c.dtype = F;
+    assert_true(cpu_product_takes_epi(&g, &k, cpu_product_level_of("x86-64-v4")));
+    assert_true(cpu_product_takes_epi(&g, &k, cpu_product_level_of("x86-64-v3")));
+    assert_false(cpu_product_takes_epi(&g, &k, cpu_product_level_of("x86-64-v2")));
+    assert_false(cpu_product_takes_epi(&g, &tall, cpu_product_level_of("x86-64-v4")));
 }
 
 int main(void)
