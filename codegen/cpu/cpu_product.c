@@ -94,13 +94,7 @@ static int64_t rows_of_block(int64_t m, int64_t mr, int64_t step, int64_t most_r
 /* Rows that are whole strips and, with an epilogue, whole blocks of its. */
 static int64_t row_step(const kir_kernel *epi, const cpu_product_level *l)
 {
-    int64_t a = l->mr, b = epi ? epi->block : 1;
-    while (b) {
-        int64_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return epi ? l->mr / a * epi->block : l->mr;
+    return epi ? l->mr / ir_gcd(l->mr, epi->block) * epi->block : l->mr;
 }
 
 /* An epilogue wants its rows of C in the second cache, whole. */

@@ -348,6 +348,8 @@ static inline const ir_op *ir_op_of(const ir_graph *g, ir_val v) { return &g->op
 /* -- ir_index.c ------------------------------------------------------------------------------ */
 ir_ix ir_ix_const(ir_module *m, int64_t c);
 ir_ix ir_ix_var(ir_module *m, ir_dim d);
+/* Greatest common divisor, not negative; 1 if an operand is INT64_MIN. */
+int64_t ir_gcd(int64_t a, int64_t b);
 ir_ix ir_ix_add(ir_module *m, ir_ix a, ir_ix b);
 ir_ix ir_ix_mul(ir_module *m, ir_ix a, int64_t c);
 ir_ix ir_ix_div(ir_module *m, ir_ix a, int64_t c);               /* c > 0 */

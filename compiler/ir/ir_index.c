@@ -299,7 +299,7 @@ ir_ix ir_ix_mul(ir_module *m, ir_ix a, int64_t c)
 
 /* -- division and remainder ------------------------------------------------------------------ */
 
-static int64_t gcd(int64_t a, int64_t b)
+int64_t ir_gcd(int64_t a, int64_t b)
 {
     if (a == INT64_MIN || b == INT64_MIN) return 1;
     a = a < 0 ? -a : a;
@@ -373,7 +373,7 @@ static bool split_by(const ir_module *m, ir_ix x, int64_t c, split *s)
     int64_t best[MAX_TERMS + 1];
     uint32_t n = 0;
     best[n++] = c;
-    for (uint32_t k = 0; k < s->rest.n; k++) best[n++] = gcd(s->rest.coef[k], c);
+    for (uint32_t k = 0; k < s->rest.n; k++) best[n++] = ir_gcd(s->rest.coef[k], c);
     for (uint32_t i = 1; i < n; i++)                    /* largest factor first */
         for (uint32_t k = i; k > 0 && best[k] > best[k - 1]; k--) {
             int64_t t = best[k];

@@ -28,16 +28,6 @@ static ir_ix num(ad_solver *s, int64_t c) { return ir_ix_const(s->m, c); }
 static ir_ix plus(ad_solver *s, ir_ix a, ir_ix b) { return ir_ix_add(s->m, a, b); }
 static ir_ix times(ad_solver *s, ir_ix a, int64_t c) { return ir_ix_mul(s->m, a, c); }
 
-static int64_t gcd(int64_t a, int64_t b)
-{
-    while (b) {
-        int64_t r = a % b;
-        a = b;
-        b = r;
-    }
-    return a < 0 ? -a : a;
-}
-
 void ad_solve_eq(ad_solver *s, ir_ix lhs, ir_ix rhs)
 {
     DFM_ASSERT(s->eqs.n < MAX_EQS);
@@ -197,7 +187,7 @@ static bool step_radix(ad_solver *s, ad_eqn *e, sum u, ir_ix rhs)
     int64_t offset = as_digits(s, &u, width);
     for (uint32_t k = 1; k < u.n; k++) {
         int64_t low = 0;
-        g = gcd(g, u.t[k - 1].coef);
+        g = ir_gcd(g, u.t[k - 1].coef);
         for (uint32_t i = k; i < u.n; i++) low += u.t[i].coef * (width[i] - 1);
         if (low >= g) continue;
         ir_ix t = plus(s, rhs, num(s, -offset)), hi = num(s, 0), lo = num(s, 0);
