@@ -89,6 +89,7 @@ static product_fn *compile(bench *b, const kir_gemm *g, const cpu_product_level 
     dfm_err err = {0};
     dfm_sb sb = dfm_sb_make(b->arena);
     cpu_product_begin(&sb, l);
+    cpu_emit_product_driver(&sb, cpu_product_kind_of(g), l);
     cpu_emit_product(&sb, g, l, "g", NULL);
     const char *text = dfm_sb_cstr(&sb);
     if (cpu_compile(&text, 1, &o, b->arena, &object, &err) != DFM_OK) stop("cc", err.text);

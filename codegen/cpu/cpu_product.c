@@ -139,20 +139,31 @@ uint64_t cpu_product_scratch(const kir_gemm *g, const cpu_product_level *l)
 
 /* -- the text ---------------------------------------------------------------------------------- */
 
+/* Strides as the generated code has them: 0 where an extent is 1, 1 where that makes C
+ * contiguous. */
+typedef struct strides { int64_t b[4], c[4]; } strides;
+
+static strides strides_of(const kir_gemm *g)
+{
+    return (strides){{g->batch[0] == 1 ? 0 : g->sb[0], g->batch[1] == 1 ? 0 : g->sb[1], g->sb[2],
+                      g->sb[3]},
+                     {g->sc[0], g->sc[1], g->sc[2], g->n == 1 ? 1 : g->sc[3]}};
+}
+
+static char letter_of(dfm_dtype d) { return d == DFM_BF16 ? 'h' : 'f'; }
+
+cpu_product_kind cpu_product_kind_of(const kir_gemm *g)
+{
+    const strides s = strides_of(g);
+    return (cpu_product_kind){{letter_of(g->a.dtype),
+                               g->sa[2] == 1 ? 'm' : g->sa[3] == 1 ? 'k' : 's',
+                               letter_of(g->b.dtype), s.b[3] == 1 ? 'n' : s.b[2] == 1 ? 'k' : 's',
+                               letter_of(g->c.dtype), s.c[3] == 1 ? 'n' : 's'}};
+}
+
 static void define(dfm_sb *out, const char *name, int64_t value)
 {
     dfm_sb_printf(out, "#define %s %" PRId64 "\n", name, value);
-}
-
-static void define_operand(dfm_sb *out, char which, const char *dims, const int64_t s[4],
-                           dfm_dtype d)
-{
-    const char *type = d == DFM_BF16 ? "bf16" : "f32";
-    dfm_sb_printf(out, "#define T%c %s\n#define L%c float_of_%s\n#define V%c vec8_of_%s\n", which,
-                  cpu_ctype(d), which, type, which, type);
-    for (int i = 0; i < 4; i++)
-        dfm_sb_printf(out, "#define %c_%c %" PRId64 "\n", which, i < 2 ? '0' + i : dims[i - 2],
-                      s[i]);
 }
 
 void cpu_product_begin(dfm_sb *out, const cpu_product_level *l)
@@ -170,61 +181,89 @@ void cpu_product_begin(dfm_sb *out, const cpu_product_level *l)
     }
 }
 
-/* The innermost loops at the edges of C, if there are such. */
-static void emit_edges(dfm_sb *out, const cpu_product_level *l, const char *symbol, int last_mr,
+void cpu_emit_product_driver(dfm_sb *out, cpu_product_kind kind, const cpu_product_level *l)
+{
+    static const char *const own[] = {
+        "FN", "MR", "NV", "STRIP_FLOATS", "TILE_FLOATS", "STORE", "C_F32", "CAT2", "CAT", "L", "NR",
+        "MAY_TILE", "A_BY_M", "A_BY_K", "B_BY_N", "B_BY_K", "C_BY_N", "A_M", "A_K", "B_K", "B_N",
+        "C_M", "C_N", "TA", "LA", "VA", "TB", "LB", "VB", "TC", "LC", "VC"};
+    const char *k = kind.letters;
+    dfm_sb_printf(out, "\n#define FN multiply_%s\n", k);
+    for (int i = 0; i < 3; i++) {
+        bool half = k[2 * i] == 'h';
+        const char *type = half ? "bf16" : "f32";
+        const char c = "ABC"[i];
+        dfm_sb_printf(out, "#define T%c %s\n#define L%c float_of_%s\n#define V%c vec8_of_%s\n", c,
+                      cpu_ctype(half ? DFM_BF16 : DFM_F32), c, type, c, type);
+    }
+    dfm_sb_printf(out, "#define STORE store_%s\n", k[4] == 'h' ? "bf16" : "f32");
+    define(out, "C_F32", k[4] == 'f');
+    define(out, "A_BY_M", k[1] == 'm');
+    define(out, "A_BY_K", k[1] == 'k');
+    define(out, "B_BY_N", k[3] == 'n');
+    define(out, "B_BY_K", k[3] == 'k');
+    define(out, "C_BY_N", k[5] == 'n');
+    define(out, "MR", l->mr);
+    define(out, "NV", l->nv);
+    define(out, "STRIP_FLOATS", MC_MOST * KC_MOST);
+    define(out, "TILE_FLOATS", TILE_BYTES / 4);
+    dfm_sb_puts(out, cg_text_gemm);
+    for (size_t i = 0; i < DFM_LEN(own); i++) dfm_sb_printf(out, "#undef %s\n", own[i]);
+}
+
+/* The innermost loops at the edges of C, if there are such; a text may hold several products. */
+static void emit_edges(dfm_sb *out, dfm_sb *fields, const cpu_product_level *l, int last_mr,
                        int last_nv)
 {
-    static const char *const names[] = {"few_rows", "few_columns", "corner"};
+    static const char *const fields_of[] = {"few_rows", "few_columns", "corner"};
     for (int i = 0; i < 3; i++) {
-        char name[256];
+        char name[64];
         bool rows = i != 1, columns = i != 0;
         if ((rows && !last_mr) || (columns && last_nv == l->nv)) continue;
-        snprintf(name, sizeof name, "%s_%s", symbol, names[i]);
-        cpu_emit_micro(out, &(cpu_micro){.name = name, .vl = l->vl, .mr = rows ? last_mr : l->mr,
-                                         .nv = columns ? last_nv : l->nv, .strip = l->mr});
+        cpu_micro m = {.name = name, .vl = l->vl, .mr = rows ? last_mr : l->mr,
+                       .nv = columns ? last_nv : l->nv, .strip = l->mr};
+        snprintf(name, sizeof name, "micro_%dx%d", m.mr, m.nv);
+        dfm_sb_printf(out, "\n#ifndef MICRO_%dx%d\n#define MICRO_%dx%d", m.mr, m.nv, m.mr, m.nv);
+        cpu_emit_micro(out, &m);
+        dfm_sb_puts(out, "#endif\n");
+        dfm_sb_printf(fields, " .%s = %s,", fields_of[i], name);
     }
+}
+
+static void put_strides(dfm_sb *out, const char *name, const int64_t s[4])
+{
+    dfm_sb_printf(out, " .%s = {%" PRId64 ", %" PRId64 ", %" PRId64 ", %" PRId64 "},", name, s[0],
+                  s[1], s[2], s[3]);
 }
 
 void cpu_emit_product(dfm_sb *out, const kir_gemm *g, const cpu_product_level *l,
                       const char *symbol, const char *epilogue)
 {
-    static const char *const own[] = {
-        "FN", "B0", "B1", "M", "N", "K", "HAS_BIAS", "MR", "NV", "MC", "KC", "PT", "STORE", "C_F32",
-        "CAT2", "CAT", "L", "NR", "PANELS", "K_BLOCKS", "M_BLOCKS", "WIDTH", "LAST_NV", "LAST_MR",
-        "TILED", "SHARED_B", "TA", "LA", "VA", "TB", "LB", "VB", "TC", "LC", "VC", "A_0", "A_1",
-        "A_M", "A_K", "B_0", "B_1", "B_K", "B_N", "C_0", "C_1", "C_M", "C_N", "HAS_EPI", "EPI",
-        "EPI_BLOCK"};
     const blocks b = blocks_of(g, l);
-    int64_t sb[4] = {g->batch[0] == 1 ? 0 : g->sb[0], g->batch[1] == 1 ? 0 : g->sb[1],
-                     g->sb[2], g->sb[3]};
-    int64_t sc[4] = {g->sc[0], g->sc[1], g->sc[2], g->n == 1 ? 1 : g->sc[3]};
-    dfm_sb_printf(out, "\n#define FN %s\n", symbol);
-    define(out, "B0", g->batch[0]);
-    define(out, "B1", g->batch[1]);
-    define(out, "M", g->m);
-    define(out, "N", g->n);
-    define(out, "K", g->k);
-    define(out, "HAS_BIAS", g->bias.buf.i != 0);
-    define(out, "MR", l->mr);
-    define(out, "NV", l->nv);
-    define(out, "MC", b.mc);
-    define(out, "KC", b.kc);
-    define(out, "PT", b.pt);
-    int64_t nr = l->vl * l->nv, last = ceil_div(g->n - (ceil_div(g->n, nr) - 1) * nr, l->vl);
-    define(out, "LAST_MR", g->m % l->mr);
-    define(out, "LAST_NV", last);
-    emit_edges(out, l, symbol, (int)(g->m % l->mr), (int)last);
-    define_operand(out, 'A', "MK", g->sa, g->a.dtype);
-    define_operand(out, 'B', "KN", sb, g->b.dtype);
-    define_operand(out, 'C', "MN", sc, g->c.dtype);
-    dfm_sb_printf(out, "#define STORE store_%s\n", g->c.dtype == DFM_BF16 ? "bf16" : "f32");
-    define(out, "C_F32", g->c.dtype == DFM_F32);
-    define(out, "HAS_EPI", g->epi != NULL);
-    if (g->epi) {
-        dfm_sb_printf(out, "void %s_blocks(const kctx *, void *const *, int64_t, int64_t);\n"
-                           "#define EPI %s_blocks\n", epilogue, epilogue);
-        define(out, "EPI_BLOCK", g->epi->block);
-    }
-    dfm_sb_puts(out, cg_text_gemm);
-    for (size_t i = 0; i < DFM_LEN(own); i++) dfm_sb_printf(out, "#undef %s\n", own[i]);
+    const strides s = strides_of(g);
+    const int64_t nr = l->vl * l->nv, panels = ceil_div(g->n, nr);
+    const int64_t last_nv = ceil_div(g->n - (panels - 1) * nr, l->vl);
+    dfm_sb edges = dfm_sb_make(out->arena);
+    emit_edges(out, &edges, l, (int)(g->m % l->mr), (int)last_nv);
+    if (epilogue)
+        dfm_sb_printf(out, "\nvoid %s_blocks(const kctx *, void *const *, int64_t, int64_t);",
+                      epilogue);
+    dfm_sb_printf(out, "\nstatic const product %s_of = {\n   ", symbol);
+    dfm_sb_printf(out, " .b0 = %" PRId64 ", .b1 = %" PRId64 ", .m = %" PRId64 ", .n = %" PRId64
+                       ", .k = %" PRId64 ",\n   ", g->batch[0], g->batch[1], g->m, g->n, g->k);
+    put_strides(out, "a", g->sa);
+    put_strides(out, "b", s.b);
+    put_strides(out, "c", s.c);
+    dfm_sb_printf(out, "\n    .mc = %" PRId64 ", .kc = %" PRId64 ", .pt = %" PRId64
+                       ", .m_blocks = %" PRId64 ", .k_blocks = %" PRId64 ", .panels = %" PRId64
+                       ",\n    .width = %" PRId64 ", .last_nv = %" PRId64
+                       ", .tiled = %d, .bias = %d,%s",
+                  b.mc, b.kc, b.pt, ceil_div(g->m, b.mc), ceil_div(g->k, b.kc), panels,
+                  ceil_div(g->n, l->vl) * l->vl, last_nv, is_tiled(g), g->bias.buf.i != 0,
+                  dfm_sb_cstr(&edges));
+    if (epilogue)
+        dfm_sb_printf(out, " .epi = %s_blocks, .epi_block = %" PRId64 ",", epilogue, g->epi->block);
+    dfm_sb_printf(out, "\n};\nvoid %s(const kctx *x, void *const *p)\n{\n", symbol);
+    const cpu_product_kind kind = cpu_product_kind_of(g);
+    dfm_sb_printf(out, "    multiply_%s(&%s_of, x, p);\n}\n", kind.letters, symbol);
 }

@@ -28,11 +28,20 @@ void cpu_product_least(int64_t least);
 uint64_t cpu_product_scratch(const kir_gemm *g, const cpu_product_level *l);
 /* Would a generated product run kernel k, which kir_epi_objection allows, on its rows? */
 bool cpu_product_takes_epi(const kir_gemm *g, const kir_kernel *k, const cpu_product_level *l);
+
+/* -- the text of a translation unit: begin, a driver for each kind, products of those kinds --- */
+
+/* What a driver is compiled for: element types (f: f32, h: bf16) of a, b, c, each with the dim that
+ * lies contiguously (s: none), as "fkfnfn". */
+typedef struct cpu_product_kind { char letters[8]; } cpu_product_kind;
+
+cpu_product_kind cpu_product_kind_of(const kir_gemm *g);
+void cpu_product_begin(dfm_sb *out, const cpu_product_level *l);
+void cpu_emit_product_driver(dfm_sb *out, cpu_product_kind kind, const cpu_product_level *l);
 /* The C function `symbol`(const kctx *, void *const *); operands a b c [bias] scratch, then those
  * of the epilogue if there is one: the kernel's functions are `epilogue` and `epilogue`_blocks
- * (cpu_emit_kernel). To be compiled behind cpu_product_begin's text. */
+ * (cpu_emit_kernel). */
 void cpu_emit_product(dfm_sb *out, const kir_gemm *g, const cpu_product_level *l,
                       const char *symbol, const char *epilogue);
-void cpu_product_begin(dfm_sb *out, const cpu_product_level *l);
 
 #endif

@@ -2,7 +2,8 @@
  *
  * Nodes whose C text is the same (but for the function's name) share one function. Kernels are
  * dealt out, in order, to translation units of similar size, so that compiling runs in parallel and
- * a change of one kernel recompiles one unit; each attention node is a unit of its own.
+ * a change of one kernel recompiles one unit; each attention node is a unit of its own, and so are
+ * the products of each kind, which share their code but for a table of sizes.
  */
 #include "codegen/cpu/cpu.h"
 
@@ -14,7 +15,7 @@
 #include "runtime/device/gemm/cpu_gemm.h"
 #include "runtime/plan/plan.h"
 
-enum { UNIT_BYTES = 24 * 1024, UNIT_PRODUCTS = 2, NO_UNIT = UINT32_MAX };
+enum { UNIT_BYTES = 24 * 1024, NO_UNIT = UINT32_MAX };
 
 typedef struct text_unit {
     const char *body;                        /* with the symbol's name spelled @ */
@@ -119,10 +120,14 @@ static void put_named(dfm_sb *out, const char *body, const char *symbol)
     }
 }
 
-static dfm_sb unit_begin(build *b, bool product)
+static dfm_sb unit_begin(build *b, const kir_node *first)
 {
     dfm_sb sb = dfm_sb_make(b->a);
-    if (product) return cpu_product_begin(&sb, b->level), sb;
+    if (first->kind == KIR_NODE_GEMM) {
+        cpu_product_begin(&sb, b->level);
+        cpu_emit_product_driver(&sb, cpu_product_kind_of(&first->gemm), b->level);
+        return sb;
+    }
     dfm_sb_puts(&sb, cg_text_philox);
     dfm_sb_puts(&sb, cg_text_prelude);
     return sb;
@@ -133,37 +138,60 @@ typedef DFM_VEC(const char *) strings;
 /* A translation unit that is being filled. */
 typedef struct open_unit {
     dfm_sb text;
-    size_t filled, most;
+    size_t filled;
 } open_unit;
 
 static void unit_close(build *b, open_unit *o, strings *texts)
 {
     if (o->text.arena) dfm_push(b->a, texts, dfm_sb_cstr(&o->text));
-    *o = (open_unit){.most = o->most};
+    *o = (open_unit){0};
 }
 
-static void unit_add(build *b, open_unit *o, strings *texts, uint32_t u, size_t size)
+static void unit_add(build *b, open_unit *o, uint32_t u)
 {
     const cg_unit *unit = &b->out->units.p[u];
-    if (o->text.arena && o->filled + size > o->most) unit_close(b, o, texts);
-    if (!o->text.arena) o->text = unit_begin(b, unit->node->kind == KIR_NODE_GEMM);
+    if (!o->text.arena) o->text = unit_begin(b, unit->node);
     put_named(&o->text, b->texts.p[u].body, unit->symbol);
-    o->filled += size;
+    o->filled += strlen(b->texts.p[u].body);
 }
 
-/* Products begin with another text than kernels, and attention takes long to compile. */
+static kir_node_kind kind_of(const build *b, uint32_t u) { return b->out->units.p[u].node->kind; }
+
+/* All products of one kind share a driver, and so a translation unit. */
+static void split_products(build *b, strings *texts)
+{
+    bool *done = dfm_new_n(b->a, bool, b->texts.n);
+    for (uint32_t u = 0; u < b->texts.n; u++) {
+        if (done[u] || kind_of(b, u) != KIR_NODE_GEMM) continue;
+        cpu_product_kind kind = cpu_product_kind_of(&b->out->units.p[u].node->gemm);
+        open_unit unit = {0};
+        for (uint32_t v = u; v < b->texts.n; v++) {
+            if (kind_of(b, v) != KIR_NODE_GEMM) continue;
+            cpu_product_kind other = cpu_product_kind_of(&b->out->units.p[v].node->gemm);
+            if (strcmp(kind.letters, other.letters) != 0) continue;
+            unit_add(b, &unit, v);
+            done[v] = true;
+        }
+        unit_close(b, &unit, texts);
+    }
+}
+
+/* What takes longest to compile comes first: attention, then products. */
 static void split_units(build *b, strings *texts)
 {
-    open_unit kernels = {.most = UNIT_BYTES}, products = {.most = UNIT_PRODUCTS}, single = {0};
+    open_unit unit = {0};
     for (uint32_t u = 0; u < b->texts.n; u++) {
-        kir_node_kind kind = b->out->units.p[u].node->kind;
-        if (kind == KIR_NODE_GEMM) unit_add(b, &products, texts, u, 1);
-        else if (kind == KIR_NODE_ATTN) unit_add(b, &single, texts, u, 1);
-        else unit_add(b, &kernels, texts, u, strlen(b->texts.p[u].body));
+        if (kind_of(b, u) != KIR_NODE_ATTN) continue;
+        unit_add(b, &unit, u);
+        unit_close(b, &unit, texts);
     }
-    unit_close(b, &single, texts);
-    unit_close(b, &products, texts);
-    unit_close(b, &kernels, texts);
+    split_products(b, texts);
+    for (uint32_t u = 0; u < b->texts.n; u++) {
+        if (kind_of(b, u) == KIR_NODE_ATTN || kind_of(b, u) == KIR_NODE_GEMM) continue;
+        if (unit.filled + strlen(b->texts.p[u].body) > UNIT_BYTES) unit_close(b, &unit, texts);
+        unit_add(b, &unit, u);
+    }
+    unit_close(b, &unit, texts);
 }
 
 typedef struct bf16_search { const build *b; bool found; } bf16_search;

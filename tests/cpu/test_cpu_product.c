@@ -114,8 +114,19 @@ typedef struct level {
     void *handle;
 } level;
 
+/* Was this kind not yet among them? It is then. */
+static bool is_new(cpu_product_kind *kinds, uint32_t *n, cpu_product_kind kind)
+{
+    for (uint32_t i = 0; i < *n; i++)
+        if (!strcmp(kinds[i].letters, kind.letters)) return false;
+    kinds[(*n)++] = kind;
+    return true;
+}
+
 static void level_open(level *v, const char *arch)
 {
+    cpu_product_kind kinds[DFM_LEN(cases)];
+    uint32_t n_kinds = 0;
     const char *texts[DFM_LEN(cases)];
     uint32_t n = 0;
     dfm_sb sb = {0};
@@ -130,7 +141,10 @@ static void level_open(level *v, const char *arch)
         if (i % PER_TEXT == 0) {
             sb = dfm_sb_make(v->a);
             cpu_product_begin(&sb, v->l);
+            n_kinds = 0;
         }
+        if (is_new(kinds, &n_kinds, cpu_product_kind_of(&g)))
+            cpu_emit_product_driver(&sb, cpu_product_kind_of(&g), v->l);
         cpu_emit_product(&sb, &g, v->l, dfm_fmt(v->a, "g%u", (unsigned)i), NULL);
         if (i % PER_TEXT == PER_TEXT - 1 || i + 1 == DFM_LEN(cases)) texts[n++] = dfm_sb_cstr(&sb);
     }

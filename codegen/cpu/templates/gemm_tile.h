@@ -1,7 +1,9 @@
-/* gemm_tile.h - what every matrix product begins with: vectors, fused multiply-add, transposition.
+/* gemm_tile.h - what every matrix product begins with: vectors, fused multiply-add, transposition,
+ * and what is the same for products of all kinds.
  *
- * Products stand in translation units of their own, without the prelude: this text,
- * then one gemm.c or more. VL, the floats of a vector, is the level's; the emitter defines it.
+ * Products stand in translation units of their own, without the prelude: this text, the innermost
+ * loops, then drivers (gemm.c) and the products that use them. VL, the floats of a vector, is the
+ * level's; the emitter defines it.
  */
 #include <stdint.h>
 #include <string.h>
@@ -79,4 +81,68 @@ INLINE void transpose8(const vec8 *r, vec8 *out)
         out[i] = SHUFFLE8(u[i], u[4 + i], 0, 1, 2, 3, 8, 9, 10, 11);
         out[4 + i] = SHUFFLE8(u[i], u[4 + i], 4, 5, 6, 7, 12, 13, 14, 15);
     }
+}
+
+typedef void micro_fn(const micro *);
+typedef void epilogue_fn(const kctx *, void *const *, int64_t first, int64_t last);
+
+/* One product: its operands are a b c [bias] scratch, then those of the epilogue. */
+typedef struct product {
+    int64_t b0, b1, m, n, k;                 /* extents: batch; rows, columns, terms */
+    int64_t a[4], b[4], c[4];                /* strides: of b0, b1, then of M K, K N, M N */
+    int mc, kc;                              /* rows and terms of a block; mc is whole strips */
+    int pt;                                  /* panels of a task at most */
+    int64_t m_blocks, k_blocks, panels;
+    int64_t width;                           /* columns of the packed B: whole panels, then one as
+                                                wide as it must be, of last_nv vectors */
+    int last_nv;
+    int tiled;                               /* sums lie beside C */
+    int bias;                                /* is there one? */
+    micro_fn *few_rows, *few_columns, *corner;       /* the innermost loops at edges that exist */
+    epilogue_fn *epi;                        /* works on blocks of epi_block rows of C; or NULL */
+    int epi_block;                           /* mc is whole blocks */
+} product;
+
+/* A block of A that is packed next: `rows` pieces of `lines` cache lines. */
+typedef struct next {
+    const char *at;
+    int64_t stride;                          /* bytes between pieces */
+    int rows, lines;
+} next;
+
+/* The block of A that is packed next is fetched by some calls of the innermost loop, evenly spread:
+ * each takes a line of as many pieces as it has turns. Is there too little time, then the rest is
+ * not. */
+INLINE void fetch(micro *x, const next *f, int call, int calls)
+{
+    const int turns = (int)x->kc / UNROLL_K;
+    x->piece = f->at;
+    x->piece_step = 0;
+    if (!turns || !f->rows) return;
+    const int runs = (f->rows + turns - 1) / turns, all = runs * f->lines;
+    const int each = calls > all ? calls / all : 1, run = call / each;
+    if (call % each || run >= all) return;
+    const int row = run % runs < runs - 1 || f->rows < turns ? run % runs * turns : f->rows - turns;
+    x->piece = f->at + run / runs * 64 + row * f->stride;
+    x->piece_step = f->stride;
+}
+
+/* Column parts of the task grid: as few as keep `threads` evenly busy. A is packed once for
+ * each. `nr` columns are a panel. */
+static int parts_of(const product *g, int64_t row_tasks, int threads, int nr)
+{
+    if (g->epi) return 1;                    /* an epilogue wants whole rows */
+    const int panels = (int)g->panels, least = (panels + g->pt - 1) / g->pt;
+    int best = least;
+    double best_share = 1e30;
+    for (int p = least; p <= panels && p <= least + 64; p++) {
+        const int64_t tasks = row_tasks * p, rounds = (tasks + threads - 1) / threads;
+        const int width = (panels + p - 1) / p;
+        const double share = (double)rounds * (width * nr + 24);     /* 24: packing, in columns */
+        if (share < best_share * 0.97) {
+            best_share = share;
+            best = p;
+        }
+    }
+    return best;
 }
