@@ -466,11 +466,14 @@ typedef enum ir_round {
     IR_EXACT,                                /* float64, rounding only at casts to bf16 */
     IR_ROUND_F32,                            /* also round every f32 result to f32 */
     IR_ROUND_ALL,                            /* also round every bf16-typed result to bf16 */
+    IR_ROUND_EITHER,                         /* as IR_ROUND_F32, but to either neighbour, at random:
+                                                no error cancels by the shape of the program */
 } ir_round;
 
 /* Values are arrays of double, row-major over the type (bool 0/1, integers exact). */
 typedef struct ir_env {
     ir_round round;
+    uint64_t round_seed;                     /* of IR_ROUND_EITHER */
     uint64_t seed, step;
     int64_t first_sample;                    /* global index of the batch's first sample */
     /* Value of an input, param or (if it may be replaced) random op; NULL: not given. A random

@@ -5,6 +5,7 @@
  */
 #include "compiler/ir/ir_impl.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "runtime/base/philox.h"
@@ -27,11 +28,26 @@ typedef struct frame {                       /* one graph being evaluated */
     value *vals;
 } frame;
 
-/* Rounds n elements typed dt in place, as the mode says. */
-static void round_values(const run *r, dfm_dtype dt, double *p, uint64_t n)
+/* One of the two f32 neighbours of x (x itself if it is one); key: any number. */
+static double either_f32(double x, uint64_t key)
+{
+    const double near = (double)(float)x;
+    if (near == x || !isfinite(near)) return near;
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    key = (key ^ bits) * 0x9e3779b97f4a7c15u;
+    if ((key ^ key >> 32) & 0x100) return near;
+    return (double)nextafterf((float)near, near < x ? INFINITY : -INFINITY);
+}
+
+/* Rounds n elements typed dt in place, as the mode says; `v`: whose they are. */
+static void round_values(const run *r, dfm_dtype dt, double *p, uint64_t n, ir_val v)
 {
     if (r->env->round == IR_EXACT) return;
-    if (dt == DFM_BF16 && r->env->round == IR_ROUND_ALL) {
+    if (r->env->round == IR_ROUND_EITHER && dt == DFM_F32 && v.i) {
+        const uint64_t key = r->env->round_seed + v.i * 0xd1b54a32d192ed03u;
+        for (uint64_t i = 0; i < n; i++) p[i] = either_f32(p[i], key + i * 0xbf58476d1ce4e5b9u);
+    } else if (dt == DFM_BF16 && r->env->round == IR_ROUND_ALL) {
         for (uint64_t i = 0; i < n; i++) p[i] = dfm_round_to(DFM_BF16, p[i]);
     } else if (dt == DFM_F32 || dt == DFM_BF16) {
         for (uint64_t i = 0; i < n; i++) p[i] = (double)(float)p[i];
@@ -48,7 +64,7 @@ static const double *outside(const frame *f, ir_val v)
     ir_type t = ir_type_at(f->g, v);
     uint64_t n = ir_elems(f->r->m, t);
     double *own = dfm_dup(f->a, given, n * sizeof *own);
-    round_values(f->r, ir_type_of(f->r->m, t)->dtype, own, n);
+    round_values(f->r, ir_type_of(f->r->m, t)->dtype, own, n, (ir_val){0});
     return own;
 }
 
@@ -202,7 +218,7 @@ static void run_attend(const frame *f, ir_val v)
     ir_eval_attend(f->r->m, f->g, op, args, out);
     for (uint32_t k = 0; k < t->n_members; k++)
         round_values(f->r, ir_type_of(f->r->m, t->members[k])->dtype, out[k],
-                     ir_elems(f->r->m, t->members[k]));
+                     ir_elems(f->r->m, t->members[k]), v);
     f->vals[v.i].members = (const double **)out;
 }
 
@@ -214,7 +230,7 @@ static void run_pure(const frame *f, ir_val v)
     double *out = dfm_new_n(f->a, double, n);
     for (uint32_t k = 0; k < op->n_args; k++) args[k] = f->vals[op->args[k].i].p;
     ir_eval_op(f->r->m, f->g, op, args, out);
-    round_values(f->r, ir_type_of(f->r->m, op->type)->dtype, out, n);
+    round_values(f->r, ir_type_of(f->r->m, op->type)->dtype, out, n, v);
     f->vals[v.i].p = out;
 }
 

@@ -148,6 +148,33 @@ static void rounding(void **state)
     world_free(&w);
 }
 
+/* Either neighbour, both over many elements, exact values as they are, inputs to the nearest. */
+static void rounding_either_way(void **state)
+{
+    world w = world_make();
+    ir_type f = tensor(&w, DFM_F32, 0);
+    ir_val x = input(&w, "x", f);
+    ir_result_add(&w.b, ir_map2(&w.b, IR_FN_DIV, x, scalar(&w, 3)), "third");
+    ir_result_add(&w.b, ir_map2(&w.b, IR_FN_MUL, x, scalar(&w, 4)), "exact");
+    const double a = (double)(float)*value_of(&w, "x", f), third = a / 3;
+    ir_env env = random_env();
+    dfm_err err = {0};
+    const double *r[2];
+    int above = 0;
+    env.round = IR_ROUND_EITHER;
+    for (env.round_seed = 0; env.round_seed < 64; env.round_seed++) {
+        assert_int_equal(ir_interpret(w.m, w.g, &env, w.a, r, &err), DFM_OK);
+        float got = (float)r[0][0];
+        assert_true((double)got == r[0][0]);
+        if (r[0][0] > third) above++, got = nextafterf(got, -INFINITY);
+        else got = nextafterf(got, INFINITY);
+        assert_true((r[0][0] > third) == ((double)got < third));
+        assert_true(r[1][0] == 4 * a);
+    }
+    assert_true(above > 8 && above < 56);
+    world_free(&w);
+}
+
 static const double *replace_draw(void *user, const ir_module *m, const ir_graph *g, ir_val v)
 {
     return ir_op_of(g, v)->kind == IR_RANDOM ? user : NULL;
@@ -218,7 +245,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scans),    cmocka_unit_test(nested),
         cmocka_unit_test(calls),    cmocka_unit_test(equal_bodies),
-        cmocka_unit_test(rounding), cmocka_unit_test(environment),
+        cmocka_unit_test(rounding),
+        cmocka_unit_test(rounding_either_way),
+        cmocka_unit_test(environment),
         cmocka_unit_test(costs),    cmocka_unit_test(documentation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
