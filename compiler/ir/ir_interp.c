@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "runtime/base/hash.h"
 #include "runtime/base/philox.h"
 
 typedef struct value {
@@ -28,15 +29,12 @@ typedef struct frame {                       /* one graph being evaluated */
     value *vals;
 } frame;
 
-/* One of the two f32 neighbours of x (x itself if it is one); key: any number. */
-static double either_f32(double x, uint64_t key)
+/* One of the two f32 neighbours of x (x itself if it is one). */
+static double either_f32(double x, uint64_t seed)
 {
     const double near = (double)(float)x;
     if (near == x || !isfinite(near)) return near;
-    uint64_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    key = (key ^ bits) * 0x9e3779b97f4a7c15u;
-    if ((key ^ key >> 32) & 0x100) return near;
+    if (dfm_hash64(&x, sizeof x, seed) & 1) return near;
     return (double)nextafterf((float)near, near < x ? INFINITY : -INFINITY);
 }
 
@@ -45,8 +43,8 @@ static void round_values(const run *r, dfm_dtype dt, double *p, uint64_t n, ir_v
 {
     if (r->env->round == IR_EXACT) return;
     if (r->env->round == IR_ROUND_EITHER && dt == DFM_F32 && v.i) {
-        const uint64_t key = r->env->round_seed + v.i * 0xd1b54a32d192ed03u;
-        for (uint64_t i = 0; i < n; i++) p[i] = either_f32(p[i], key + i * 0xbf58476d1ce4e5b9u);
+        const uint64_t seed = (r->env->round_seed << 32 | v.i) << 16;
+        for (uint64_t i = 0; i < n; i++) p[i] = either_f32(p[i], seed + i);
     } else if (dt == DFM_BF16 && r->env->round == IR_ROUND_ALL) {
         for (uint64_t i = 0; i < n; i++) p[i] = dfm_round_to(DFM_BF16, p[i]);
     } else if (dt == DFM_F32 || dt == DFM_BF16) {

@@ -39,8 +39,8 @@ typedef struct levels_report {
  * by dtype: floats about normal, i32 in 0..6, bool; states likewise. Results are compared by the
  * norm of the difference over the norm of the truth, each tensor. The spread is how far the
  * interpreter of G moves when it rounds as f32 does, and in modules with bf16 as bf16 does. Where
- * that is too little for a result, also when it rounds either way, three times: to the nearest, equal
- * values have equal errors, which may cancel in one order of sums and not in another. */
+ * that is too little for a result, also when it rounds either way, three times: to the nearest,
+ * equal values have equal errors, which may cancel in one order of sums and not in another. */
 bool levels_check(ir_module *m, const levels_options *o, levels_report *out);
 
 /* The same in two steps, so that the code of many modules is compiled at once. `begin` lowers and
