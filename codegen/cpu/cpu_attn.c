@@ -9,7 +9,7 @@
 #include <inttypes.h>
 
 enum {
-    STACK_BYTES = 240 * 1024,                /* a work area on the stack */
+    STACK_BYTES = 640 * 1024,                /* a work area on the stack */
     MIN_JOBS = 16,                           /* forward: tiles shrink until there are as many */
     BACK_JOBS = 12,                       /* backward: keys of an entry are shared out until then */
     MAX_GROUPS = 8,
@@ -21,7 +21,7 @@ typedef struct sizes {
     uint64_t work;                           /* bytes that a work area has at most */
     uint64_t sums;                           /* bytes: -do.o and sums of dq */
     uint32_t slots;                          /* 0: work areas are on the stack */
-    bool in_place;
+    bool in_place, local;
 } sizes;
 
 static int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
@@ -31,9 +31,9 @@ static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 static uint64_t work_bytes(const kir_attn *n, int64_t qb, int64_t kb)
 {
     int64_t q = up(n->feature, 16), v = up(n->value, 16), both = q + v, f;
-    if (n->backward) f = kb * (2 * both + q + 8) + qb * (both + 2 * kb + 2);
+    if (n->backward) f = kb * (2 * both + q + 24) + qb * (both + 2 * kb + q + 34);
     else f = qb * (both + 2) + kb * (both + 32) + 32;
-    return (uint64_t)(f + 32 * larger(q, v) + 128) * sizeof(float);
+    return (uint64_t)(f + 32 * larger(q, v) + 192) * sizeof(float);
 }
 
 static int64_t batch_of(const kir_attn *n)
@@ -53,7 +53,7 @@ static int64_t evenly(int64_t n, int64_t most, int64_t multiple)
 static void find_tile(const kir_attn *n, sizes *s)
 {
     static const int64_t forward[][2] = {{256, 128}, {256, 64}, {128, 64}, {64, 64}, {32, 32}};
-    static const int64_t backward[][2] = {{128, 64}, {64, 64}, {64, 32}, {32, 32}};
+    static const int64_t backward[][2] = {{64, 256}, {64, 128}, {64, 64}, {32, 32}};
     const int64_t (*t)[2] = n->backward ? backward : forward;
     size_t n_tiles = n->backward ? DFM_LEN(backward) : DFM_LEN(forward);
     for (size_t i = 0; i < n_tiles; i++) {
@@ -77,8 +77,9 @@ static sizes sizes_of(const kir_attn *n)
         s.groups = (blocks + share - 1) / share;
         s.in_place = s.groups == 1 && n->dq.dtype == DFM_F32 && n->seq % 8 == 0 &&
                      n->feature % 16 == 0;
+        s.local = s.groups == 1 && blocks == 1 && !s.in_place && !n->causal && !n->window;
         s.sums = (uint64_t)up(batch * s.groups * n->seq, 16) * sizeof(float);
-        if (!s.in_place)
+        if (!s.in_place && !s.local)
             s.sums += sizeof(float) *
                       (uint64_t)(batch * s.groups * up(n->seq, 8) * up(n->feature, 16));
     } else
@@ -156,6 +157,7 @@ void cpu_emit_attn(dfm_sb *out, const kir_module *m, const kir_attn *n, const ch
     if (n->backward) {
         define(out, "GROUPS", s.groups);
         define(out, "IN_PLACE", s.in_place);
+        define(out, "LOCAL", s.local);
         define(out, "SUMS", (int64_t)s.sums);
     }
     define_operands(out, n);

@@ -12,19 +12,25 @@
  *   GROUPS      see above
  *   SUMS        bytes of scratch before the work areas
  *   IN_PLACE    1: dq is f32, GROUPS is 1 and no tile needs padding: dq itself holds the sums
+ *   LOCAL       1: all keys are one block that all queries see: a tile's sums are in the work area
  * Operands: q k v o lse [mask] do dq dk dv scratch. Scratch, in f32: -do.o [BATCH, GROUPS, SEQ];
- * sums of dq [BATCH, GROUPS, SUM_ROWS, SUM_T] unless IN_PLACE; work areas [SLOTS].
+ * sums of dq [BATCH, GROUPS, SUM_ROWS, SUM_T] unless IN_PLACE or LOCAL; work areas [SLOTS].
  */
 enum {
     PV = OVER <= VL ? 1 : NV, PW = PV * VL,  /* vectors, keys of a panel */
     DQR = ROWS(DQ), DVR = ROWS(DV), DQP = UP(DQR, VL), DVP = UP(DVR, VL), QBR = ROWS(QB),
+    /* rows that are read down lie an odd number of lines apart: they spread over the whole cache */
+    KT = DQP % (2 * VL) ? DQP : DQP + VL, PT = KB + VL,
+    DQ_KEYS = 128,                           /* keys that dq takes at a time: what they are
+                                                multiplied by stays in the first cache level */
     SUM_ROWS = UP(SEQ, 8), SUM_T = IN_PLACE ? DQ_T : UP(DQ, 16),
     WHOLE = DQ % (NV * VL) == 0 && DV % (NV * VL) == 0,
     BLOCKS = (OVER + KB - 1) / KB, SHARE = (BLOCKS + GROUPS - 1) / GROUPS,
     JOBS = BATCH * GROUPS, TURN = JOBS >= 64 ? 4 : (JOBS + 15) / 16,     /* jobs taken at a time */
-    LAZY = !CAUSAL && !WINDOW,               /* the first block meets all queries */
-    /* rows asked for with each block of a product: the next tile's q, do, o, dq or k, v, dk, dv */
-    FETCH = 1 + (3 * QB + 4 * KB) / ((KB * (2 * QBR + DVR + DQR) + QB * UP(DQ, PW)) / (PW * MR)),
+    LAZY = !CAUSAL && !WINDOW,               /* every block meets all queries */
+    EARLY = LAZY && GROUPS == 1 && !IN_PLACE,    /* the last block hands out the sums of dq */
+    /* blocks of a tile's products */
+    STEPS = (KB * (2 * QBR + DVR + DQR) + QB * UP(DQ, PW)) / (PW * MR),
     Q_LINES = LINES(TQ, DQ), V_LINES = LINES(TV, DV),
     ROW_LINES = Q_LINES > V_LINES ? Q_LINES : V_LINES
 };
@@ -40,13 +46,16 @@ enum {
 typedef struct work {
     float kt[KB / PW][DQP][PW], vt[KB / PW][DVP][PW];   /* transposed */
     float dk[KB / PW][DQP][PW], dv[KB / PW][DVP][PW];
-    float k[KB][DQP];                        /* scaled */
-    float q[QBR][DQR] ALIGNED, go[QBR][DVR] ALIGNED, p[QBR][KB] ALIGNED, ds[QBR][KB] ALIGNED;
+    float k[KB][KT];                         /* scaled */
+    float q[QBR][DQR] ALIGNED, go[QBR][DVR] ALIGNED, p[QBR][PT] ALIGNED, ds[QBR][PT] ALIGNED;
 #if HALF
     float pairs[KB / 2][VL] ALIGNED;         /* the last columns of k, two keys side by side */
 #endif
     float rows[PW][DQP > DVP ? DQP : DVP] ALIGNED;
     float lse[QBR] ALIGNED, mean[QBR] ALIGNED;
+#if LOCAL
+    float dq[QBR][SUM_T] ALIGNED;
+#endif
     ahead ahead;
 } work;
 
@@ -114,7 +123,7 @@ CHUNK weights(work *w, int64_t M, int64_t N)
     const vec magic = splat(0x1.8p+23f), least = splat(-126.0f);
     for (int64_t at = 0; at < N; at += PW)
         ROW_BLOCKS(ROWS(M), {
-            fetch_ahead(&w->ahead, FETCH, ROW_LINES);
+            fetch_ahead(&w->ahead, ROW_LINES);
             vec c[8][NV];
             EACH(mr, PV, c[i][j] = splat(w->lse[row + i]));
             product(mr, PV, DQ, w->q[row], DQR, 1, w->kt[at / PW][0], PW, c);
@@ -135,7 +144,7 @@ CHUNK slopes(work *w, int64_t M, int64_t N)
 {
     for (int64_t at = 0; at < N; at += PW)
         ROW_BLOCKS(ROWS(M), {
-            fetch_ahead(&w->ahead, FETCH, ROW_LINES);
+            fetch_ahead(&w->ahead, ROW_LINES);
             vec c[8][NV];
             EACH(mr, PV, c[i][j] = splat(w->mean[row + i]));
             product(mr, PV, DV, w->go[row], DVR, 1, w->vt[at / PW][0], PW, c);
@@ -153,23 +162,23 @@ INLINE void add_down(work *w, float *dx, int64_t width, const float *c, const fl
     if (WHOLE)
         for (int64_t e = 0; e < width; e += NV * VL)
             ROW_BLOCKS(ROWS(N), {
-                fetch_ahead(&w->ahead, FETCH, ROW_LINES);
+                fetch_ahead(&w->ahead, ROW_LINES);
                 vec t[8][NV];
                 float *to = dx + row * width + e;
                 if (first) EACH(mr, NV, t[i][j] = (vec){0});
                 else EACH(mr, NV, t[i][j] = load(to + i * width + j * VL));
-                product(mr, NV, M, c + row, 1, KB, y + e, ldy, t);
+                product(mr, NV, M, c + row, 1, PT, y + e, ldy, t);
                 EACH(mr, NV, store(to + i * width + j * VL, t[i][j]));
             });
     else
         for (int64_t at = 0; at < N; at += PW)
             ROW_BLOCKS(ldy, {
-                fetch_ahead(&w->ahead, FETCH, ROW_LINES);
+                fetch_ahead(&w->ahead, ROW_LINES);
                 vec t[8][NV];
                 float *to = dx + at * UP(ldy, VL) + row * PW;
                 if (first) EACH(mr, PV, t[i][j] = (vec){0});
                 else EACH(mr, PV, t[i][j] = load(to + i * PW + j * VL));
-                product(mr, PV, M, y + row, 1, ldy, c + at, KB, t);
+                product(mr, PV, M, y + row, 1, ldy, c + at, PT, t);
                 EACH(mr, PV, store(to + i * PW + j * VL, t[i][j]));
             });
 }
@@ -214,26 +223,31 @@ INLINE void add_dq_half(work *w, float *sum, int64_t M, int64_t N, int first)
 }
 #endif
 
-/* dq += ds k (the first time =); columns from e, nv vectors wide. */
-INLINE void add_dq_columns(work *w, float *sum, int64_t M, int64_t N, int first, int64_t e, int nv)
+/* dq += ds k (the first time =) of N keys from `at`; columns from e, nv vectors wide. */
+INLINE void add_dq_columns(work *w, float *sum, int64_t M, int64_t at, int64_t N, int first,
+                           int64_t e, int nv)
 {
     ROW_BLOCKS(ROWS(M), {
-        fetch_ahead(&w->ahead, FETCH, ROW_LINES);
+        fetch_ahead(&w->ahead, ROW_LINES);
         vec c[8][NV];
         float *to = sum + row * SUM_T + e;
         if (first) EACH(mr, nv, c[i][j] = (vec){0});
         else EACH(mr, nv, c[i][j] = load(to + i * (int64_t)SUM_T + j * VL));
-        product(mr, nv, N, w->ds[row], KB, 1, w->k[0] + e, DQP, c);
+        product(mr, nv, N, w->ds[row] + at, PT, 1, w->k[at] + e, KT, c);
         EACH(mr, nv, store(to + i * (int64_t)SUM_T + j * VL, c[i][j]));
     });
 }
 
 CHUNK add_dq(work *w, float *sum, int64_t M, int64_t N, int first)
 {
-    int64_t e = 0;
     const int64_t end = HALF ? DQ / VL * VL : UP(DQ, VL);
-    for (; e + NV * VL <= end; e += NV * VL) add_dq_columns(w, sum, M, N, first, e, NV);
-    if (e < end) add_dq_columns(w, sum, M, N, first, e, 1);
+    for (int64_t at = 0; at < N; at += DQ_KEYS) {
+        const int64_t n = N - at < DQ_KEYS ? N - at : DQ_KEYS;
+        int64_t e = 0;
+        for (; e + NV * VL <= end; e += NV * VL)
+            add_dq_columns(w, sum, M, at, n, first && at == 0, e, NV);
+        if (e < end) add_dq_columns(w, sum, M, at, n, first && at == 0, e, 1);
+    }
 #if HALF
     add_dq_half(w, sum, M, N, first);
 #endif
@@ -263,6 +277,13 @@ CHUNK finish(work *w, TDK *dk, TDV *dv, int64_t N)
     }
 }
 
+/* M rows of dq are complete. */
+INLINE void hand_out(TDQ *dq, const float *sum, int64_t M)
+{
+    for (int64_t i = 0; i < M; i++)
+        for (int64_t d = 0; d < DQ; d++) dq[i * (int64_t)DQ_T + d] = SDQ(sum[i * SUM_T + d]);
+}
+
 /* A job: keys from..to-1 of batch entry b; its sums of dq, and -do.o of the entry's queries. */
 typedef struct job {
     void *const *p;
@@ -280,31 +301,36 @@ static job job_of(void *const *p, int64_t n)
     return x;
 }
 
-/* What is packed next: the next tile's queries; with the last of a block, the next keys too. */
+/* What is packed next: the next tile's queries; and of what comes at the end of a block (its
+ * results' lines, the next keys) this tile's share. */
 static void plan_ahead(work *w, const job *x, int64_t i0, int64_t j0)
 {
+    enum { TILES = (SEQ + QB - 1) / QB };
     ahead *a = &w->ahead;
-    int64_t b = x->b, from = x->from, i = i0 + QB, j = j0;
-    a->now = 0;
-    if (i >= SEQ) i = 0, j += KB;
+    void *const *p = x->p;
+    const int64_t t = i0 / QB, N = OVER - j0 < KB ? OVER - j0 : KB, i = i0 + QB < SEQ ? i0 + QB : 0;
+    int64_t b = x->b, from = x->from, j = j0 + KB;
     if (j >= x->to) b++, from = j = 0;       /* of a whole entry; ranges of keys last long enough */
-    if (i == 0) {                            /* what finish writes after this tile */
-        const int64_t N = OVER - j0 < KB ? OVER - j0 : KB;
-        AHEAD(a, (const TDK *)x->p[7 + HAS_MASK] + DK_S(x->b) + j0 * DK_T, N, DK_T);
-        AHEAD(a, (const TDV *)x->p[8 + HAS_MASK] + DV_S(x->b) + j0 * DV_T, N, DV_T);
-    }
+    ahead_begin(a);
+    AHEAD_SHARE(a, (const TDK *)p[7 + HAS_MASK] + DK_S(x->b) + j0 * DK_T, N, DK_T, t, TILES);
+    AHEAD_SHARE(a, (const TDV *)p[8 + HAS_MASK] + DV_S(x->b) + j0 * DV_T, N, DV_T, t, TILES);
     if (b < BATCH) {
-        const int64_t M = SEQ - i < QB ? SEQ - i : QB, N = OVER - j < KB ? OVER - j : KB;
-        if (i == 0) {
-            AHEAD(a, (const TK *)x->p[1] + K_S(b) + j * K_T, N, K_T);
-            AHEAD(a, (const TV *)x->p[2] + V_S(b) + j * V_T, N, V_T);
-        }
-        AHEAD(a, (const TQ *)x->p[0] + Q_S(b) + i * Q_T, M, Q_T);
-        AHEAD(a, (const TDO *)x->p[5 + HAS_MASK] + DO_S(b) + i * DO_T, M, DO_T);
-        if (j == from) AHEAD(a, (const TO *)x->p[3] + O_S(b) + i * O_T, M, O_T);
-        if (b == x->b) AHEAD(a, x->sum + i * SUM_T, M, SUM_T);
+        const int64_t n = OVER - j < KB ? OVER - j : KB;
+        AHEAD_SHARE(a, (const TK *)p[1] + K_S(b) + j * K_T, n, K_T, t, TILES);
+        AHEAD_SHARE(a, (const TV *)p[2] + V_S(b) + j * V_T, n, V_T, t, TILES);
     }
-    ahead_end(a, x->p[0]);
+    if (EARLY && x->b != b)
+        AHEAD(a, (const TDQ *)p[6 + HAS_MASK] + DQ_S(x->b) + i0 * DQ_T,
+              SEQ - i0 < QB ? SEQ - i0 : QB, DQ_T);
+    if (i > 0) b = x->b, j = j0;
+    if (b < BATCH) {
+        const int64_t M = SEQ - i < QB ? SEQ - i : QB;
+        AHEAD(a, (const TQ *)p[0] + Q_S(b) + i * Q_T, M, Q_T);
+        AHEAD(a, (const TDO *)p[5 + HAS_MASK] + DO_S(b) + i * DO_T, M, DO_T);
+        if (j == from) AHEAD(a, (const TO *)p[3] + O_S(b) + i * O_T, M, O_T);
+        if (b == x->b && !LOCAL) AHEAD(a, x->sum + i * SUM_T, M, SUM_T);
+    }
+    ahead_end(a, p[0], STEPS);
 }
 
 /* Keys j0.. with all queries that see them. */
@@ -331,7 +357,14 @@ CHUNK block(work *w, const job *x, int64_t j0)
         slopes(w, M, N);
         add_dv(w, M, N, tiles == 0);
         add_dk(w, M, N, tiles++ == 0);
-        add_dq(w, x->sum + i0 * SUM_T, M, N, first);
+#if LOCAL
+        float *sum = w->dq[0];
+#else
+        float *sum = x->sum + i0 * SUM_T;
+#endif
+        add_dq(w, sum, M, N, first);
+        if (EARLY && j0 + KB >= x->to)
+            hand_out((TDQ *)p[6 + HAS_MASK] + DQ_S(b) + i0 * DQ_T, sum, M);
     }
     if (tiles == 0) memset(w->dk, 0, sizeof w->dk), memset(w->dv, 0, sizeof w->dv);
     finish(w, (TDK *)p[7 + HAS_MASK] + DK_S(b) + j0 * DK_T,
@@ -372,6 +405,8 @@ void FN(const kctx *x, void *const *p)
         const job now = job_of(p, n);
         if (!LAZY) begin(&now);
         for (int64_t j0 = now.from; j0 < now.to; j0 += KB) block(w, &now, j0);
+        if (GROUPS == 1 && !IN_PLACE && !EARLY)
+            hand_out((TDQ *)p[6 + HAS_MASK] + DQ_S(now.b), now.sum, SEQ);
     }
-    if (!IN_PLACE) collect(p);
+    if (GROUPS > 1) collect(p);
 }

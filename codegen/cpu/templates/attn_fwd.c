@@ -23,8 +23,7 @@ enum {
     DQP = UP(DQ, VL), DVR = ROWS(DV), DVP = UP(DVR, VL), KBR = ROWS(KB),
     JOBS = (SEQ + QB - 1) / QB, SHARE = JOBS * BATCH >= 64 ? 4 : (JOBS * BATCH + 15) / 16,
     BLOCKS = (OVER + KB - 1) / KB,
-    /* rows asked for with each block of a product, so that all are before they are needed */
-    FETCH = 1 + (2 * KB * BLOCKS + 2 * QB) / (BLOCKS * (QB / PW) * (KBR / MR + DVR / MR)),
+    STEPS = QB / PW * (KBR / MR + DVR / MR), /* blocks of a tile's products */
     Q_LINES = LINES(TQ, DQ), V_LINES = LINES(TV, DV),
     ROW_LINES = Q_LINES > V_LINES ? Q_LINES : V_LINES
 };
@@ -69,7 +68,7 @@ CHUNK pack_kv(work *w, const TK *k, const TV *v, int64_t N)
 CHUNK scores(work *w, int64_t panel, int64_t N)
 {
     ROW_BLOCKS(ROWS(N), {
-        fetch_ahead(&w->ahead, FETCH, ROW_LINES);
+        fetch_ahead(&w->ahead, ROW_LINES);
         vec c[8][NV] = {0};
         product(mr, PV, DQ, w->k[row], DQ, 1, w->q[panel][0], PW, c);
         EACH(mr, PV, store(w->s[row + i] + j * VL, c[i][j]));
@@ -133,7 +132,7 @@ CHUNK values(work *w, int64_t panel, int64_t N, int first)
     const float *shrink = w->shrink;
     float *acc = w->acc[panel][0];
     ROW_BLOCKS(DVR, {
-        fetch_ahead(&w->ahead, FETCH, ROW_LINES);
+        fetch_ahead(&w->ahead, ROW_LINES);
         vec c[8][NV];
         if (first) EACH(mr, PV, c[i][j] = (vec){0});
         else EACH(mr, PV, c[i][j] = load(acc + (row + i) * PW + j * VL) * load(shrink + j * VL));
@@ -162,32 +161,27 @@ CHUNK finish(work *w, int64_t panel, TO *o, float *lse, int64_t M)
     }
 }
 
-/* What is packed next: the next block of keys and values, or the next job's first; and, near the
- * end of a job, its results' lines. */
+/* What is packed next: the next block of keys and values, or the next job's first; and of what
+ * comes at the end of a job (its results' lines, the next one's queries) this block's share. */
 static void plan_ahead(work *w, void *const *p, int64_t b, int64_t i0, int64_t j0)
 {
     const TQ *q = p[0];
     const TK *k = p[1];
     const TV *v = p[2];
     const TO *o = p[3];
-    const int64_t M = SEQ - i0 < QB ? SEQ - i0 : QB;
+    const int64_t n = j0 / KB, M = SEQ - i0 < QB ? SEQ - i0 : QB, next = i0 + QB < SEQ ? i0 + QB : 0;
     ahead *a = &w->ahead;
-    a->now = 0;
-    if (j0 + KB < OVER) {
-        const int64_t j = j0 + KB, N = OVER - j < KB ? OVER - j : KB;
-        AHEAD(a, k + K_S(b) + j * K_T, N, K_T);
-        AHEAD(a, v + V_S(b) + j * V_T, N, V_T);
-    } else {
-        AHEAD(a, o + O_S(b) + i0 * O_T, M, O_T);
-        i0 = i0 + QB < SEQ ? i0 + QB : 0;
-        b += i0 == 0;
-        if (b < BATCH) {
-            AHEAD(a, q + Q_S(b) + i0 * Q_T, SEQ - i0 < QB ? SEQ - i0 : QB, Q_T);
-            AHEAD(a, k + K_S(b), OVER < KB ? OVER : KB, K_T);
-            AHEAD(a, v + V_S(b), OVER < KB ? OVER : KB, V_T);
-        }
+    ahead_begin(a);
+    AHEAD_SHARE(a, o + O_S(b) + i0 * O_T, M, O_T, n, BLOCKS);
+    const int64_t then = b + (next == 0), j = j0 + KB < OVER ? j0 + KB : 0, at = j ? b : then;
+    if (then < BATCH)
+        AHEAD_SHARE(a, q + Q_S(then) + next * Q_T, SEQ - next < QB ? SEQ - next : QB, Q_T, n, BLOCKS);
+    if (at < BATCH) {
+        const int64_t N = OVER - j < KB ? OVER - j : KB;
+        AHEAD(a, k + K_S(at) + j * K_T, N, K_T);
+        AHEAD(a, v + V_S(at) + j * V_T, N, V_T);
     }
-    ahead_end(a, q);
+    ahead_end(a, q, STEPS);
 }
 
 /* Queries i0.. of batch entry b. */

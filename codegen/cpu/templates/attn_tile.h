@@ -67,6 +67,16 @@ INLINE vec exp2_from(vec x, vec magic, vec least)
 
 /* -- products ---------------------------------------------------------------------------------- */
 
+/* c += a b. Left to itself, GCC lets sums wander between registers, or spills them. */
+INLINE void add_product(vec *c, vec a, vec b)
+{
+#if defined(__FMA__)
+    __asm__("vfmadd231ps %2, %1, %0" : "+v"(*c) : "v"(a), "v"(b));
+#else
+    *c += a * b;
+#endif
+}
+
 /* c[mr][nv] += A[mr rows, stride sm][K, stride sk] B[K rows, stride ldb][nv vectors] */
 INLINE void product(int mr, int nv, int64_t K, const float *A, int64_t sm, int64_t sk,
                     const float *B, int64_t ldb, vec c[8][NV])
@@ -77,9 +87,9 @@ INLINE void product(int mr, int nv, int64_t K, const float *A, int64_t sm, int64
         for (int j = 0; j < nv; j++) b[j] = load(B + k * ldb + j * VL);
 #pragma GCC unroll 8
         for (int i = 0; i < mr; i++) {
-            const float a = A[i * sm + k * sk];
+            const vec a = splat(A[i * sm + k * sk]);
 #pragma GCC unroll 2
-            for (int j = 0; j < nv; j++) c[i][j] += a * b[j];
+            for (int j = 0; j < nv; j++) add_product(&c[i][j], a, b[j]);
         }
     }
 }
@@ -155,39 +165,53 @@ CHUNK transpose_tile(int64_t R, int64_t C, const float *from, int64_t lf, float 
 /* -- fetching ahead ---------------------------------------------------------------------------- */
 
 /* Rows of operands lie far apart, where no hardware prefetcher follows: with each block of a
- * product a few rows of what is packed next are asked for, so that they arrive under the
- * arithmetic. There is no branch in it: the last stream never ends and never moves. */
+ * product a few rows of what is packed next are asked for, so that they arrive in the second cache
+ * level under the arithmetic. The last stream never ends and never moves. */
 typedef struct stream {
     const char *at;
     int64_t left, step;                      /* rows; bytes from one to the next */
 } stream;
 
-enum { STREAMS = 9 };
+enum { STREAMS = 10 };
 typedef struct ahead {
     stream s[STREAMS];
-    int64_t now;
+    int64_t now, rows;                       /* rows asked for with a block */
 } ahead;
 
 /* Lines that a row of n elements of type T touches. */
 #define LINES(T, n) (((int64_t)sizeof(T) * (n) + 63) / 64 + ((int64_t)sizeof(T) * (n) % 64 != 0))
 
-/* Appends `rows` rows; and what the list ends with. */
-#define AHEAD(a, base, rows, token_stride)                                                         \
-    ((a)->s[(a)->now++] = (stream){(const char *)(base), rows,                                     \
-                                   (token_stride) * (int64_t)sizeof *(base)})
-INLINE void ahead_end(ahead *a, const void *anywhere)
+/* Appends `n` rows, if there are any. */
+INLINE void ahead_rows(ahead *a, const void *base, int64_t n, int64_t step)
+{
+    if (n <= 0) return;
+    a->rows += n;
+    a->s[a->now++] = (stream){base, n, step};
+}
+#define AHEAD(a, base, n, token_stride)                                                            \
+    ahead_rows(a, base, n, (token_stride) * (int64_t)sizeof *(base))
+
+/* Of n rows the share of tile t of T, so that many are not asked for at once. */
+#define AHEAD_SHARE(a, base, n, token_stride, t, T)                                                \
+    AHEAD(a, (base) + (n) * (t) / (T) * (token_stride), (n) * ((t) + 1) / (T) - (n) * (t) / (T),   \
+          token_stride)
+
+INLINE void ahead_begin(ahead *a) { a->now = a->rows = 0; }
+
+/* All are asked for within `blocks` blocks. */
+INLINE void ahead_end(ahead *a, const void *anywhere, int64_t blocks)
 {
     a->s[a->now] = (stream){anywhere, INT64_MAX, 0};
     a->now = 0;
+    a->rows = (a->rows + blocks - 1) / blocks;
 }
 
-INLINE void fetch_ahead(ahead *a, int rows, int lines)
+INLINE void fetch_ahead(ahead *a, int lines)
 {
-#pragma GCC unroll 8
-    for (int r = 0; r < rows; r++) {
+    for (int64_t r = 0; r < a->rows; r++) {
         stream *s = &a->s[a->now];
 #pragma GCC unroll 8
-        for (int i = 0; i < lines; i++) __builtin_prefetch(s->at + 64 * i);
+        for (int i = 0; i < lines; i++) __builtin_prefetch(s->at + 64 * i, 0, 2);
         s->at += s->step;
         a->now += --s->left == 0;
     }
