@@ -32,7 +32,7 @@ static uint64_t work_bytes(const kir_attn *n, int64_t qb, int64_t kb)
 {
     int64_t q = up(n->feature, 16), v = up(n->value, 16), both = q + v, f;
     if (n->backward) f = kb * (2 * both + q + 24) + qb * (both + 2 * kb + q + 34);
-    else f = qb * (both + 2) + kb * (both + 32) + 32;
+    else f = qb * (both + 3) + kb * (both + 32) + 32;
     return (uint64_t)(f + 32 * larger(q, v) + 192) * sizeof(float);
 }
 

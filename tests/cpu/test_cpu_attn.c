@@ -35,7 +35,7 @@ typedef struct attn_case {
     .title = t, .batch = {b0, b1, b2, b3}, .seq = queries, .over = keys, .feature = dq, .value = dv
 static const attn_case cases[] = {
     {SHAPE("several jobs and blocks, 72 features", 1, 1, 2, 1, 300, 300, 72, 72)},
-    {SHAPE("sums of dq in place", 2, 3, 1, 2, 72, 130, 32, 16)},
+    {SHAPE("sums of dq in place, two blocks of keys", 4, 3, 1, 2, 16, 260, 32, 16)},
     {SHAPE("cross, other value width", 2, 1, 1, 2, 50, 97, 7, 19)},
     {SHAPE("few queries, many keys: ranges of keys", 1, 1, 1, 1, 9, 700, 20, 33)},
     {SHAPE("mask of pairs, causal", 2, 1, 2, 1, 70, 90, 16, 8), .causal = true, .mask = PAIR_MASK},
@@ -54,7 +54,12 @@ static const attn_case cases[] = {
     {SHAPE("causal window", 1, 1, 2, 1, 270, 270, 8, 8), .causal = true, .window = 70},
     {SHAPE("key mask, one entry without keys", 3, 1, 2, 1, 70, 90, 16, 8), .mask = KEY_MASK},
     {SHAPE("windows of one buffer", 2, 1, 3, 1, 65, 65, 24, 24), .interleaved = true},
-    {SHAPE("bf16, ranges of keys", 1, 1, 1, 1, 64, 200, 64, 64), .type = DFM_BF16},
+    {SHAPE("bf16, ranges of keys", 1, 1, 1, 1, 64, 700, 64, 64), .type = DFM_BF16},
+    {SHAPE("bf16, two blocks of keys in one range", 4, 3, 2, 1, 9, 260, 8, 8), .type = DFM_BF16},
+    {SHAPE("causal, two blocks in one range", 4, 3, 2, 1, 9, 260, 8, 8), .causal = true},
+    {SHAPE("large scores", 1, 1, 2, 1, 40, 300, 24, 24), .scale = 1.5},
+    {SHAPE("scores around the limit of what needs no maximum", 1, 1, 2, 1, 70, 290, 24, 24),
+     .scale = 0.75},
 };
 enum { N_CASES = sizeof cases / sizeof *cases, N_EVERYWHERE = 6 };
 

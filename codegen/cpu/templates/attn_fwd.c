@@ -5,7 +5,8 @@
  * sum and rescaling work lane by lane, keys and values are read as they lie (broadcast), and no
  * head size wastes lanes. Scores are in units of log 2 (scale and log2 e are folded into q) and are
  * taken relative to an integer near the maximum, so that rescaling is exact and exp2 needs no
- * reduction.
+ * reduction. Where |q| |k| says that all scores of a tile are near 0, that integer is 0 (a panel
+ * that is `plain`): nobody looks for a maximum, and scores become weights in registers.
  * The emitter defines, before this text:
  *   FN                       name of the function
  *   B0 B1 B2 B3              batch extents      SEQ OVER   queries, keys    DQ DV  head sizes
@@ -33,8 +34,9 @@ typedef struct work {
     float k[KBR][DQ] ALIGNED, v[KB][DVR] ALIGNED, s[KBR][PW] ALIGNED;
     float rows[PW][DQP > DVP ? DQP : DVP] ALIGNED;
     float top[QB] ALIGNED, sum[QB] ALIGNED, shrink[PW] ALIGNED;
+    float q_norm[QB / PW], k_norm;           /* largest squares of the norms */
     ahead ahead;
-    uint64_t seen;                           /* panels with results (at most 64) */
+    uint64_t seen, plain;                    /* panels with results (at most 64); top is 0 */
 } work;
 
 _Static_assert(sizeof(work) <= WORK, "the work area");
@@ -50,18 +52,43 @@ CHUNK pack_q(work *w, int64_t panel, const TQ *q, int64_t M)
                     ? LQ(q[i * (int64_t)Q_T + d]) * (float)(SCALE * 0x1.71547652b82fep+0)
                     : 0;
     transpose_tile(PW, DQP, rows, DQP, w->q[panel][0], PW);
+    vec norm[PV];
+    EACH(1, PV, norm[j] = (vec){0});
+    for (int64_t d = 0; d < DQ; d++)
+        EACH(1, PV, const vec x = load(w->q[panel][d] + j * VL); norm[j] += x * x);
+    float most = 0;
+    for (int j = 0; j < PV; j++)
+        for (int l = 0; l < VL; l++) most = norm[j][l] <= most ? most : norm[j][l];
+    w->q_norm[panel] = most;
 }
 
 /* N keys and values as f32, densely. */
 CHUNK pack_kv(work *w, const TK *k, const TV *v, int64_t N)
 {
+    float most = 0;
     for (int64_t j = 0; j < N; j++) {
-        for (int64_t d = 0; d < DQ; d++) w->k[j][d] = LK(k[j * (int64_t)K_T + d]);
+        float norm = 0;
+#pragma omp simd reduction(+ : norm)
+        for (int64_t d = 0; d < DQ; d++) {
+            const float x = LK(k[j * (int64_t)K_T + d]);
+            w->k[j][d] = x;
+            norm += x * x;
+        }
+        most = norm <= most ? most : norm;
         for (int64_t d = 0; d < DV; d++) w->v[j][d] = LV(v[j * (int64_t)V_T + d]);
         for (int64_t d = DV; d < DVR; d++) w->v[j][d] = 0;
     }
     for (int64_t j = N; j < ROWS(N); j++)
         for (int64_t d = 0; d < DQ; d++) w->k[j][d] = 0;
+    w->k_norm = most;
+}
+
+/* May a tile of N keys, all of them seen, be taken relative to 0? Then its scores are at most 40,
+ * so that neither weights (2^-40 .. 2^40) nor what is summed of them come near the ends of f32. */
+static int near_zero(const work *w, int64_t panel, int64_t N)
+{
+    const int untouched = !((w->seen & ~w->plain) >> panel & 1);
+    return untouched && N % MR == 0 && w->q_norm[panel] * w->k_norm <= 40.0f * 40.0f;
 }
 
 /* Scores of N keys (rows) with the panel's queries; what may not be seen becomes -inf. */
@@ -73,6 +100,25 @@ CHUNK scores(work *w, int64_t panel, int64_t N)
         product(mr, PV, DQ, w->k[row], DQ, 1, w->q[panel][0], PW, c);
         EACH(mr, PV, store(w->s[row + i] + j * VL, c[i][j]));
     });
+}
+
+/* The same in one go for a tile that is near_zero: weights, and their sums. */
+CHUNK plain_weights(work *w, int64_t panel, int64_t N)
+{
+    const vec magic = splat(0x1.8p+23f);
+    float *sum = w->sum + panel * PW, part[PW] ALIGNED = {0};
+    ROW_BLOCKS(N, {
+        fetch_ahead(&w->ahead, ROW_LINES);
+        vec c[8][NV] = {0};
+        product(mr, PV, DQ, w->k[row], DQ, 1, w->q[panel][0], PW, c);
+        EACH(mr, PV, c[i][j] = exp2_near(c[i][j], magic);
+             store(w->s[row + i] + j * VL, c[i][j]));
+        EACH(1, PV, vec t = c[0][j] + c[1][j]; vec u = c[2][j] + c[3][j];
+             if (mr > 4) t += c[4][j], u += c[5][j]; if (mr > 6) t += c[6][j], u += c[7][j];
+             store(part + j * VL, load(part + j * VL) + (t + u)));
+    });
+    EACH(1, PV, store(sum + j * VL, load(sum + j * VL) + load(part + j * VL));
+         store(w->shrink + j * VL, splat(1.0f)));
 }
 
 CHUNK hide(work *w, const uint8_t *mask, int64_t b, int64_t i0, int64_t M, int64_t j0, int64_t N)
@@ -184,6 +230,25 @@ static void plan_ahead(work *w, void *const *p, int64_t b, int64_t i0, int64_t j
     ahead_end(a, q, STEPS);
 }
 
+/* A panel's M queries i0.. and N keys j0..; `some` of the scores are hidden. */
+CHUNK tile(work *w, int64_t panel, const uint8_t *mask, int64_t b, int64_t i0, int64_t M,
+           int64_t j0, int64_t N, int some)
+{
+    const uint64_t bit = (uint64_t)1 << panel;
+    if (!some && near_zero(w, panel, N)) {
+        if (!(w->seen & bit)) memset(w->top + panel * PW, 0, PW * sizeof(float));
+        plain_weights(w, panel, N);
+        w->plain |= bit;
+    } else {
+        scores(w, panel, N);
+        if (some) hide(w, mask, b, i0, M, j0, N);
+        soften(w, panel, N, some);
+        w->plain &= ~bit;
+    }
+    values(w, panel, N, !(w->seen & bit));
+    w->seen |= bit;
+}
+
 /* Queries i0.. of batch entry b. */
 CHUNK attend(work *w, void *const *p, int64_t b, int64_t i0)
 {
@@ -193,7 +258,7 @@ CHUNK attend(work *w, void *const *p, int64_t b, int64_t i0)
     const uint8_t *mask = HAS_MASK ? p[5] : 0;
     for (int64_t i = 0; i < M; i += PW)
         pack_q(w, i / PW, (const TQ *)p[0] + Q_S(b) + (i0 + i) * (int64_t)Q_T, M - i);
-    w->seen = 0;
+    w->seen = w->plain = 0;
     for (int64_t i = 0; i < QB; i++) w->top[i] = -INFINITY, w->sum[i] = 0;
     for (int64_t j0 = 0; j0 < OVER; j0 += KB) {
         const int64_t N = OVER - j0 < KB ? OVER - j0 : KB;
@@ -204,11 +269,7 @@ CHUNK attend(work *w, void *const *p, int64_t b, int64_t i0)
             const int64_t rows = M - i < PW ? M - i : PW;
             if (tile_hidden(i0 + i, rows, j0, N)) continue;
             const int some = !tile_open(i0 + i, rows, j0, N);
-            scores(w, i / PW, N);
-            if (some) hide(w, mask, b, i0 + i, rows, j0, N);
-            soften(w, i / PW, N, some);
-            values(w, i / PW, N, !(w->seen >> (i / PW) & 1));
-            w->seen |= (uint64_t)1 << (i / PW);
+            tile(w, i / PW, mask, b, i0 + i, rows, j0, N, some);
         }
     }
     for (int64_t i = 0; i < M; i += PW) {

@@ -50,12 +50,11 @@ INLINE vec larger(vec a, vec b)
 #endif
 }
 
-/* 2^(x - ref): `magic` is 1.5 * 2^23 - ref, `least` is ref - 126, ref an integer with |ref| < 2^22.
+/* 2^(x - ref): `magic` is 1.5 * 2^23 - ref, ref an integer with |ref| < 2^22, |x - ref| <= 126.
  * Adding magic rounds x to an integer n of which the low bits move into the exponent; then a
- * minimax polynomial of degree 5 for 2^f, |f| <= 1/2 (1.8e-7 relative). Below ref - 126: 2^-126. */
-INLINE vec exp2_from(vec x, vec magic, vec least)
+ * minimax polynomial of degree 5 for 2^f, |f| <= 1/2 (1.8e-7 relative). */
+INLINE vec exp2_near(vec x, vec magic)
 {
-    x = larger(least, x);
     vec t = x + magic, f = x - (t - magic);
     vec p = f * 0x1.5c08e6p-10f + 0x1.3d0c54p-7f;
     p = p * f + 0x1.c6b6dep-5f;
@@ -64,6 +63,9 @@ INLINE vec exp2_from(vec x, vec magic, vec least)
     p = p * f + 0x1.000002p+0f;
     return (vec)((ivec)p + ((ivec)t << 23));
 }
+
+/* The same; `least` is ref - 126, and below it: 2^-126. */
+INLINE vec exp2_from(vec x, vec magic, vec least) { return exp2_near(larger(least, x), magic); }
 
 /* -- products ---------------------------------------------------------------------------------- */
 
