@@ -88,7 +88,7 @@ CHUNK pack_kv(work *w, const TK *k, const TV *v, int64_t N)
 static int near_zero(const work *w, int64_t panel, int64_t N)
 {
     const int untouched = !((w->seen & ~w->plain) >> panel & 1);
-    return untouched && N % MR == 0 && w->q_norm[panel] * w->k_norm <= 40.0f * 40.0f;
+    return untouched && N == ROWS(N) && w->q_norm[panel] * w->k_norm <= 40.0f * 40.0f;
 }
 
 /* Scores of N keys (rows) with the panel's queries; what may not be seen becomes -inf. */
