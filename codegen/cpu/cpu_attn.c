@@ -52,7 +52,7 @@ static int64_t evenly(int64_t n, int64_t most, int64_t multiple)
 
 static void find_tile(const kir_attn *n, sizes *s)
 {
-    static const int64_t forward[][2] = {{256, 128}, {256, 64}, {128, 64}, {64, 64}, {32, 32}};
+    static const int64_t forward[][2] = {{256, 64}, {128, 64}, {64, 64}, {32, 32}};
     static const int64_t backward[][2] = {{64, 256}, {64, 128}, {64, 64}, {32, 32}};
     const int64_t (*t)[2] = n->backward ? backward : forward;
     size_t n_tiles = n->backward ? DFM_LEN(backward) : DFM_LEN(forward);
