@@ -215,13 +215,14 @@ static void plan_ahead(work *w, void *const *p, int64_t b, int64_t i0, int64_t j
     const TK *k = p[1];
     const TV *v = p[2];
     const TO *o = p[3];
-    const int64_t n = j0 / KB, M = SEQ - i0 < QB ? SEQ - i0 : QB, next = i0 + QB < SEQ ? i0 + QB : 0;
+    const int64_t n = j0 / KB, next = i0 + QB < SEQ ? i0 + QB : 0;
+    const int64_t M = SEQ - i0 < QB ? SEQ - i0 : QB, next_M = SEQ - next < QB ? SEQ - next : QB;
     ahead *a = &w->ahead;
     ahead_begin(a);
     AHEAD_SHARE(a, o + O_S(b) + i0 * O_T, M, O_T, n, BLOCKS);
     const int64_t then = b + (next == 0), j = j0 + KB < OVER ? j0 + KB : 0, at = j ? b : then;
     if (then < BATCH)
-        AHEAD_SHARE(a, q + Q_S(then) + next * Q_T, SEQ - next < QB ? SEQ - next : QB, Q_T, n, BLOCKS);
+        AHEAD_SHARE(a, q + Q_S(then) + next * Q_T, next_M, Q_T, n, BLOCKS);
     if (at < BATCH) {
         const int64_t N = OVER - j < KB ? OVER - j : KB;
         AHEAD(a, k + K_S(at) + j * K_T, N, K_T);
