@@ -639,7 +639,8 @@ static void dim_declaration(parser *p)
     dfm_name n = name(p);
     int64_t extent = i64(p);
     if (p->bad) return;
-    if (extent < 1 || extent > (int64_t)1 << 40) fail(p, "bad extent");
+    if (!n.i) fail(p, "a dim has no name");
+    else if (extent < 1 || extent > (int64_t)1 << 40) fail(p, "bad extent");
     else if (ir_dim_find(p->m->ir, n).i) fail(p, "a dim is declared twice");
     else ir_dim_new(p->m->ir, n, extent, (dfm_loc){0});
 }

@@ -183,6 +183,7 @@ static void each_rule_is_checked(void **state)
     breaks(0, "then twice {", "then {");
     breaks(0, "kernel norm {", "kernel norm");
     breaks(0, "dim T 6", "dim T 0");
+    breaks(0, "dim T 6", "dim \"\" 6");
     breaks(0, "(B, D + -1)", "(B, (D // 0))");
     breaks(0, "%2 = const", "%7 = const");
 }
