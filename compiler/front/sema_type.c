@@ -63,6 +63,9 @@ bool sema_dtype_of_name(const char *name, dfm_dtype *out, bool *out_any)
 {
     *out_any = strcmp(name, "any") == 0;
     *out = *out_any ? DFM_DT_NONE : dfm_dtype_of_name(name);
+    /* Others occur in files only: kernels compute none of them. */
+    if (*out != DFM_F32 && *out != DFM_BF16 && *out != DFM_I32 && *out != DFM_BOOL)
+        *out = DFM_DT_NONE;
     return *out_any || *out != DFM_DT_NONE;
 }
 

@@ -7,3 +7,4 @@ block f(x: [B, S, D], scale: [B, D]) -> [B, S, D] {
 block g(x: [B, Dx]) -> [B] { return x }
 block h(x: f33[B]) -> [B] { return silu }
 train t for nothing { }
+block k(x: f16[B]) -> [B] { return x }
