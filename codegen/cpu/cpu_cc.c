@@ -25,13 +25,13 @@ enum { MAX_FLAGS = 40, MAX_OBJECT_BYTES = 1 << 30, MAX_LOG_BYTES = 1 << 20 };
 
 typedef struct level {
     const char *name;
-    const char *needs[12];                   /* names as in /proc/cpuinfo */
+    const char *needs[16];                   /* names as in /proc/cpuinfo; abm: lzcnt */
 } level;
 
 static const level levels[] = {
-    {"x86-64-v4", {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx2", "fma", "bmi2",
-                   "f16c", "movbe"}},
-    {"x86-64-v3", {"avx2", "fma", "bmi1", "bmi2", "f16c", "movbe"}},
+    {"x86-64-v4", {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx2", "fma", "bmi1",
+                   "bmi2", "abm", "f16c", "movbe"}},
+    {"x86-64-v3", {"avx2", "fma", "bmi1", "bmi2", "abm", "f16c", "movbe"}},
     {"x86-64-v2", {"sse4_2", "ssse3", "popcnt"}},
 };
 

@@ -9,7 +9,8 @@
 #include "codegen/cpu/cpu_micro.h"
 
 enum {
-    MC_LEAST = 64, MC_MOST = 144,            /* rows of a block */
+    MC_LEAST = 48, MC_MOST = 144,            /* rows of a block */
+    MC_TILED = 64,                           /* with sums beside C */
     KC_MOST = 384,                           /* a strip of A and a panel of B: first and second
                                                 cache */
     TILE_BYTES = 320 * 1024,                 /* sums beside C, on a thread's stack */
@@ -69,15 +70,15 @@ static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 typedef struct blocks { int64_t mc, kc, pt; } blocks;
 
-/* Rows of a block, a multiple of `step`: what divides the rows evenly among 2, 4 and 8 threads,
- * rather large than small. */
+/* Rows of a block, a multiple of `step`: what divides the rows evenly among 2, 4 and 8 threads.
+ * Large blocks read B less often, small ones keep threads from waiting for the last of them. */
 static int64_t rows_of_block(int64_t m, int64_t mr, int64_t step, int64_t most_rows)
 {
     double best = 1e30;
     int64_t found = step;
     for (int64_t mc = ceil_div(MC_LEAST, step) * step; mc <= most_rows; mc += step) {
         int64_t n = ceil_div(m, mc);
-        double cost = 0;
+        double cost = 0.45 * (double)mc / (double)m;
         for (int64_t t = 2; t <= 8; t *= 2) {
             int64_t most = ceil_div(n, t) * mc;
             cost += ((double)(most < m ? most : m) * (double)t / (double)m + 4.0 / (double)mc) /
@@ -114,7 +115,7 @@ bool cpu_product_takes_epi(const kir_gemm *g, const kir_kernel *k, const cpu_pro
     if (!cpu_product_own(g, l, NULL)) return false;          /* so the level has registers */
     int64_t step = row_step(k, l), width = ceil_div(g->n, l->vl * l->nv) * l->vl * l->nv;
     if (step > most_rows(g, k)) return false;
-    return !is_tiled(g) || ceil_div(MC_LEAST, step) * step * width * 4 <= TILE_BYTES;
+    return !is_tiled(g) || ceil_div(MC_TILED, step) * step * width * 4 <= TILE_BYTES;
 }
 
 static blocks blocks_of(const kir_gemm *g, const cpu_product_level *l)
@@ -125,7 +126,7 @@ static blocks blocks_of(const kir_gemm *g, const cpu_product_level *l)
     int64_t n = ceil_div(g->k, KC_MOST);
     if (n > 1) b.kc = ceil_div(ceil_div(g->k, n), 8) * 8;
     if (!is_tiled(g)) return b;
-    if (b.mc > MC_LEAST) b.mc = ceil_div(MC_LEAST, step) * step;
+    if (b.mc > MC_TILED) b.mc = ceil_div(MC_TILED, step) * step;
     if (g->epi) return b;
     int64_t most = TILE_BYTES / (b.mc * nr * 4);
     if (b.pt > most) b.pt = most;

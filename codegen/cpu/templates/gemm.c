@@ -96,6 +96,7 @@ NOINLINE void L(pack_a)(const product *g, const TA *a, int rows, int kc, float *
             for (s = 0; s < whole; s += MR) {
                 const TA *p = a + k * A_K + s;
                 float *to = out + s * kc + k * MR;
+                __builtin_prefetch(p + 12 * A_K, 0, 2);
                 if (s + 8 <= rows) {
                     const vec8 v = VA(p);
                     memcpy(to, &v, MR * sizeof(float));
