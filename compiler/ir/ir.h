@@ -466,7 +466,7 @@ typedef enum ir_round {
     IR_EXACT,                                /* float64, rounding only at casts to bf16 */
     IR_ROUND_F32,                            /* also round every f32 result to f32 */
     IR_ROUND_ALL,                            /* also round every bf16-typed result to bf16 */
-    IR_ROUND_EITHER,                         /* as IR_ROUND_F32, but to either neighbour, at random:
+    IR_ROUND_EITHER,                         /* as IR_ROUND_ALL, but to either neighbour, at random:
                                                 no error cancels by the shape of the program */
 } ir_round;
 

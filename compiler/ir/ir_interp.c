@@ -29,23 +29,26 @@ typedef struct frame {                       /* one graph being evaluated */
     value *vals;
 } frame;
 
-/* One of the two f32 neighbours of x (x itself if it is one). */
-static double either_f32(double x, uint64_t seed)
+/* One of the two neighbours of x in dt, f32 or bf16 (x itself if it is one). */
+static double either(dfm_dtype dt, double x, uint64_t seed)
 {
-    const double near = (double)(float)x;
+    const double near = dfm_round_to(dt, x);
     if (near == x || !isfinite(near)) return near;
     if (dfm_hash64(&x, sizeof x, seed) & 1) return near;
-    return (double)nextafterf((float)near, near < x ? INFINITY : -INFINITY);
+    if (dt == DFM_F32) return (double)nextafterf((float)near, near < x ? INFINITY : -INFINITY);
+    if (near == 0) return near;
+    const bool away = fabs(near) < fabs(x);
+    return (double)dfm_bf16_to_f32((uint16_t)(dfm_f32_to_bf16((float)near) + (away ? 1 : -1)));
 }
 
 /* Rounds n elements typed dt in place, as the mode says; `v`: whose they are. */
 static void round_values(const run *r, dfm_dtype dt, double *p, uint64_t n, ir_val v)
 {
     if (r->env->round == IR_EXACT) return;
-    if (r->env->round == IR_ROUND_EITHER && dt == DFM_F32 && v.i) {
+    if (r->env->round == IR_ROUND_EITHER && (dt == DFM_F32 || dt == DFM_BF16) && v.i) {
         const uint64_t seed = (r->env->round_seed << 32 | v.i) << 16;
-        for (uint64_t i = 0; i < n; i++) p[i] = either_f32(p[i], seed + i);
-    } else if (dt == DFM_BF16 && r->env->round == IR_ROUND_ALL) {
+        for (uint64_t i = 0; i < n; i++) p[i] = either(dt, p[i], seed + i);
+    } else if (dt == DFM_BF16 && r->env->round >= IR_ROUND_ALL) {
         for (uint64_t i = 0; i < n; i++) p[i] = dfm_round_to(DFM_BF16, p[i]);
     } else if (dt == DFM_F32 || dt == DFM_BF16) {
         for (uint64_t i = 0; i < n; i++) p[i] = (double)(float)p[i];

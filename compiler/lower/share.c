@@ -231,6 +231,19 @@ static bool is_free(const slot *x, const life *l, int64_t lo, int64_t hi)
     return true;
 }
 
+/* Do all products with an epilogue that use l still take it? (Two operands of one may have come
+ * into the same stack.) */
+static bool epilogues_stay(const lives *s, const life *l)
+{
+    for (uint32_t i = 0; i < l->uses.n; i++) {
+        const kir_node *n = s->nodes.p[l->uses.p[i].at];
+        if (n->kind == KIR_NODE_GEMM && n->gemm.epi &&
+            kir_epi_objection(s->m, &n->gemm, n->gemm.epi))
+            return false;
+    }
+    return true;
+}
+
 static bool put(lives *s, slot *x, life *l, int64_t lo)
 {
     int64_t n = (int64_t)s->m->bufs.p[l->buf].elems;
@@ -240,7 +253,7 @@ static bool put(lives *s, slot *x, life *l, int64_t lo)
     const kir_node *end = s->nodes.p[x->last];
     if (in_place && (product_uses(end, l->buf) || product_uses(end, x->stack->buf))) return false;
     move_uses(l, &w, 1);
-    if (in_place && !kernel_stays_sound(s, end, x->last)) {
+    if ((in_place && !kernel_stays_sound(s, end, x->last)) || !epilogues_stay(s, l)) {
         move_uses(l, &w, -1);
         return false;
     }

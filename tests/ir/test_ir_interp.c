@@ -152,15 +152,17 @@ static void rounding(void **state)
 static void rounding_either_way(void **state)
 {
     world w = world_make();
-    ir_type f = tensor(&w, DFM_F32, 0);
-    ir_val x = input(&w, "x", f);
+    ir_type f = tensor(&w, DFM_F32, 0), h = tensor(&w, DFM_BF16, 0);
+    ir_val x = input(&w, "x", f), y = input(&w, "y", h);
     ir_result_add(&w.b, ir_map2(&w.b, IR_FN_DIV, x, scalar(&w, 7)), "part");
     ir_result_add(&w.b, ir_map2(&w.b, IR_FN_MUL, x, scalar(&w, 4)), "exact");
+    ir_result_add(&w.b, ir_map2(&w.b, IR_FN_MUL, y, y), "square");
+    const double c = dfm_round_to(DFM_BF16, *value_of(&w, "y", h)), square = c * c;
     const double a = (double)(float)*value_of(&w, "x", f), part = a / 7;
     ir_env env = random_env();
     dfm_err err = {0};
-    const double *r[2];
-    int above = 0;
+    const double *r[3];
+    int above = 0, half_above = 0;
     env.round = IR_ROUND_EITHER;
     for (env.round_seed = 0; env.round_seed < 64; env.round_seed++) {
         assert_int_equal(ir_interpret(w.m, w.g, &env, w.a, r, &err), DFM_OK);
@@ -170,8 +172,11 @@ static void rounding_either_way(void **state)
         else got = nextafterf(got, INFINITY);
         assert_true((r[0][0] > part) == ((double)got < part));
         assert_true(r[1][0] == 4 * a);
+        assert_true(r[2][0] == dfm_round_to(DFM_BF16, r[2][0]));
+        assert_true(fabs(r[2][0] - square) < 0x1p-7 * square);
+        half_above += r[2][0] > square;
     }
-    assert_true(above > 8 && above < 56);
+    assert_true(above > 8 && above < 56 && half_above > 8 && half_above < 56);
     world_free(&w);
 }
 
