@@ -146,6 +146,11 @@ static bool attend_roles(builtin_call *c, attention *t)
     t->at.over = t->over->ir;
     t->at.feature = last_dim(s, type_of(c, t->x[0]));
     t->at.value = last_dim(s, type_of(c, t->x[2]));
+    if (ir_dim_same(t->at.value, t->at.seq)) {
+        sema_error(s, E0305, c->args[2].loc, "`attend`: the value's features lie along `%s`, the "
+                   "dim of the queries' tokens", sema_dim_text(s, t->seq));
+        return false;
+    }
     ir_type k = type_of(c, t->x[1]);
     if (ir_dim_same(last_dim(s, k), t->at.feature)) return true;
     diag *e =
@@ -184,7 +189,8 @@ static bool attend_batch(builtin_call *c, attention *t)
         uint32_t rank = 0;
         for (uint32_t j = 0; j < n; j++) {
             bool clash = ir_dim_same(batch[j], t->at.seq) || ir_dim_same(batch[j], t->at.over) ||
-                         ir_dim_same(batch[j], t->at.feature);
+                         ir_dim_same(batch[j], t->at.feature) ||
+                         ir_dim_same(batch[j], t->at.value);
             if (clash) {
                 sema_error(s, E0305, c->loc,
                            "`attend`: dim `%s` has a role in one operand and is a "
