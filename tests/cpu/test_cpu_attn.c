@@ -275,9 +275,41 @@ static void test_far(void **state)
     dfm_arena_destroy(a);
 }
 
+/* A query that is not a number makes its own results so; a key makes all of its entry so. */
+static void test_nan(void **state)
+{
+    (void)state;
+    enum { SEQ = 40, OVER = 150, WIDTH = 16 };
+    const attn_case c = {SHAPE("not a number", 1, 1, 2, 1, SEQ, OVER, WIDTH, WIDTH), .scale = 0.1};
+    dfm_arena *a = dfm_arena_create("test");
+    kir_module *m = kir_module_create(a, ir_module_create(a, dfm_names_create(a)));
+    kir_program *p = add_program(a, m, &c);
+    const kir_attn *n = &p->nodes.p[0]->attn;
+    p->nodes.n = 1;
+    dfm_err err = {0};
+    kir_env env = {0};
+    code_run r;
+    void **mem = memory(a, m, 1, m->bufs.n);
+    ((float *)mem[n->q.buf.i])[5 * n->sq[4] + 3] = NAN;
+    ((float *)mem[n->k.buf.i])[n->sk[2] + 7 * n->sk[4] + 2] = NAN;
+    if (code_load_as(&r, m, cpu_arch_level("native"), false, a, &err) != DFM_OK)
+        fail_msg("%s", err.text);
+    assert_int_equal(code_execute(&r, p, mem, &env, &err), DFM_OK);
+    const float *o = mem[n->o.buf.i];
+    for (int entry = 0; entry < 2; entry++)
+        for (int i = 0; i < SEQ * WIDTH; i++) {
+            const int row = i / WIDTH;
+            const float x = o[entry * n->so[2] + row * n->so[4] + i % WIDTH];
+            if (isnan(x) != (entry == 1 || row == 5))
+                fail_msg("entry %d, query %d: %g", entry, row, (double)x);
+        }
+    code_unload(&r);
+    dfm_arena_destroy(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_native), cmocka_unit_test(test_lower),
-                                       cmocka_unit_test(test_far)};
+                                       cmocka_unit_test(test_far), cmocka_unit_test(test_nan)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,6 +41,9 @@ typedef struct work {
 
 _Static_assert(sizeof(work) <= WORK, "the work area");
 
+/* The larger one; NaN if one of them is. */
+INLINE float norm_larger(float most, float x) { return x > most || x != x ? x : most; }
+
 /* A panel of queries, scaled and transposed; rows beyond M are zero. */
 CHUNK pack_q(work *w, int64_t panel, const TQ *q, int64_t M)
 {
@@ -58,7 +61,7 @@ CHUNK pack_q(work *w, int64_t panel, const TQ *q, int64_t M)
         EACH(1, PV, const vec x = load(w->q[panel][d] + j * VL); norm[j] += x * x);
     float most = 0;
     for (int j = 0; j < PV; j++)
-        for (int l = 0; l < VL; l++) most = norm[j][l] <= most ? most : norm[j][l];
+        for (int l = 0; l < VL; l++) most = norm_larger(most, norm[j][l]);
     w->q_norm[panel] = most;
 }
 
@@ -74,7 +77,7 @@ CHUNK pack_kv(work *w, const TK *k, const TV *v, int64_t N)
             w->k[j][d] = x;
             norm += x * x;
         }
-        most = norm <= most ? most : norm;
+        most = norm_larger(most, norm);
         for (int64_t d = 0; d < DV; d++) w->v[j][d] = LV(v[j * (int64_t)V_T + d]);
         for (int64_t d = DV; d < DVR; d++) w->v[j][d] = 0;
     }
