@@ -57,6 +57,8 @@ bool cpu_product_own(const kir_gemm *g, const cpu_product_level *l, const char *
                   (g->c.dtype == DFM_F32 || g->c.dtype == DFM_BF16);
     if (!l->vl) return *why = "oneDNN: the level has no fused multiply-add", false;
     if (!floats) return *why = "oneDNN: an element type that is neither f32 nor bf16", false;
+    /* oneDNN 2.6 with AMX: 33 or 97 rows of 63 terms end in an illegal instruction. */
+    if (half && l->bf16 && g->k % 2) return *why = "generated: an odd number of bf16 terms", true;
     if (half && l->bf16) return *why = "oneDNN: the processor has bf16 instructions", false;
     if (half) return *why = "generated: bf16 is converted while it is packed", true;
     if (g->m < f32_least || g->n < f32_least || g->k < f32_least)
