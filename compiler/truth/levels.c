@@ -216,17 +216,24 @@ typedef struct roundings {
     bool either;                             /* IR_ROUND_EITHER is among them */
 } roundings;
 
+/* Results of the interpreter of G; NULL: it failed, and the report says so. */
+static const double **interpret(bench *b, const ir_program *ip, const ir_graph *g, ir_round how,
+                                uint64_t round_seed)
+{
+    dfm_err err = {0};
+    ir_env env = {.round = how, .round_seed = round_seed, .seed = b->o->seed, .step = 3,
+                  .first_sample = 40, .lookup = lookup, .user = b};
+    const double **results = dfm_new_n(b->a, const double *, g->results.n + 1);
+    if (ir_interpret(b->m, g, &env, b->a, results, &err) == DFM_OK) return results;
+    return bad(b, "interpreter of %s: %s", ip->name, err.text), NULL;
+}
+
 static bool round_once(bench *b, const ir_program *ip, const ir_graph *g, ir_round how,
                        roundings *out)
 {
-    dfm_err err = {0};
-    ir_env env = {.round = how, .round_seed = out->n, .seed = b->o->seed, .step = 3,
-                  .first_sample = 40, .lookup = lookup, .user = b};
-    const double **results = dfm_new_n(b->a, const double *, g->results.n + 1);
-    if (ir_interpret(b->m, g, &env, b->a, results, &err) != DFM_OK)
-        return bad(b, "interpreter of %s: %s", ip->name, err.text);
-    out->of[out->n++] = results;
-    return true;
+    const double **results = interpret(b, ip, g, how, out->n);
+    if (results) out->of[out->n++] = results;
+    return results != NULL;
 }
 
 static bool round_either(bench *b, const ir_program *ip, const ir_graph *g, roundings *out)
@@ -291,11 +298,9 @@ static bool check_one(bench *b, kir_module *k, code_run *code, uint32_t index, d
     const kir_program *p = k->programs.p[index];
     const ir_graph *g = b->m->graphs.p[ip->graph];
     dfm_err err = {0};
-    const double **truth = dfm_new_n(b->a, const double *, g->results.n + 1);
+    const double **truth = interpret(b, ip, g, IR_EXACT, 0);
     roundings rounded = {0};
-    ir_env env = {.seed = b->o->seed, .step = 3, .first_sample = 40, .lookup = lookup, .user = b};
-    if (ir_interpret(b->m, g, &env, b->a, truth, &err) != DFM_OK)
-        return bad(b, "interpreter of %s: %s", ip->name, err.text);
+    if (!truth) return false;
     if (!round_once(b, ip, g, IR_ROUND_F32, &rounded)) return false;
     if (computes_in_bf16(b->m) && !round_once(b, ip, g, IR_ROUND_ALL, &rounded)) return false;
     kir_env kenv = {.seed = b->o->seed, .step = 3, .first_sample = 40, .scalar = scalar,

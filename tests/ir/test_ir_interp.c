@@ -148,7 +148,7 @@ static void rounding(void **state)
     world_free(&w);
 }
 
-/* Either neighbour, both over many elements, exact values as they are, inputs to the nearest. */
+/* Either neighbour, both over many seeds, exact values as they are, inputs to the nearest. */
 static void rounding_either_way(void **state)
 {
     world w = world_make();
