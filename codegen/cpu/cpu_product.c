@@ -7,6 +7,7 @@
 
 #include "codegen/cpu/cpu.h"
 #include "codegen/cpu/cpu_micro.h"
+#include "runtime/base/cpu.h"
 
 enum {
     MC_LEAST = 48, MC_MOST = 144,            /* rows of a block */
@@ -14,17 +15,29 @@ enum {
     KC_MOST = 384,                           /* a strip of A and a panel of B: first and second
                                                 cache */
     TILE_BYTES = 320 * 1024,                 /* sums beside C, on a thread's stack */
-    EPI_BYTES = 1 << 20                      /* rows of C that an epilogue follows */
+    EPI_BYTES = 1 << 20,                     /* rows of C that an epilogue follows */
+    AMX_STRIP = 32, AMX_PANEL = 32,          /* as in templates/amx_tile.h */
+    AMX_TERMS = 32, AMX_BYTES = 6
 };
 
 /* Register blocks: 24 accumulators of 32 registers with three loads of B and one broadcast, 12 of
  * 16 with two. vl 0: no generated products. */
 static const cpu_product_level levels[] = {
-    {"x86-64-v4", 16, 8, 3, false},
-    {"x86-64-v3", 8, 6, 2, false},
-    {"x86-64-v2", 0, 0, 0, false},
+    {"x86-64-v4", 16, 8, 3, false, false},
+    {"x86-64-v3", 8, 6, 2, false, false},
+    {"x86-64-v2", 0, 0, 0, false, false},
 };
-static const cpu_product_level native_bf16 = {"x86-64-v4", 16, 8, 3, true};
+static const cpu_product_level native_bf16 = {"x86-64-v4", 16, 8, 3, true, false};
+static const cpu_product_level native_amx = {"x86-64-v4", 16, 8, 3, true, true};
+
+static bool has_amx(void)
+{
+    dfm_arena *a = dfm_arena_create("flags");
+    const char *flags = dfm_cpu_flags(a);
+    bool yes = dfm_cpu_has(flags, "amx_tile") && dfm_cpu_has(flags, "amx_bf16");
+    dfm_arena_destroy(a);
+    return yes && dfm_cpu_allow_tiles();
+}
 
 const cpu_product_level *cpu_product_level_of(const char *arch)
 {
@@ -34,7 +47,7 @@ const cpu_product_level *cpu_product_level_of(const char *arch)
     if (!name) return NULL;
     if (!strcmp(arch, "native")) {
         bool bf16 = !strcmp(name, "x86-64-v4") && __builtin_cpu_supports("avx512bf16");
-        return native = bf16 ? &native_bf16 : cpu_product_level_of(name);
+        return native = bf16 ? has_amx() ? &native_amx : &native_bf16 : cpu_product_level_of(name);
     }
     for (size_t i = 0; i < DFM_LEN(levels); i++)
         if (!strcmp(levels[i].name, name)) return &levels[i];
@@ -46,6 +59,12 @@ const cpu_product_level *cpu_product_level_of(const char *arch)
 static int64_t f32_least = 32;               /* rows, columns, sum of an f32 product of ours */
 
 void cpu_product_least(int64_t least) { f32_least = least; }
+
+/* An f32 product where there are tiles. */
+bool cpu_product_tiles(const kir_gemm *g, const cpu_product_level *l)
+{
+    return l->tiles && g->a.dtype == DFM_F32 && g->b.dtype == DFM_F32 && g->c.dtype == DFM_F32;
+}
 
 bool cpu_product_own(const kir_gemm *g, const cpu_product_level *l, const char **out_why)
 {
@@ -63,12 +82,23 @@ bool cpu_product_own(const kir_gemm *g, const cpu_product_level *l, const char *
     if (half) return *why = "generated: bf16 is converted while it is packed", true;
     if (g->m < f32_least || g->n < f32_least || g->k < f32_least)
         return *why = "oneDNN: it is small or thin, packing would not pay", false;
-    return *why = "generated: faster than oneDNN, bias included", true;
+    *why = l->tiles ? "generated: tiles of AMX, each f32 as three bf16"
+                    : "generated: faster than oneDNN, bias included";
+    return true;
 }
 
 /* -- block sizes: of shapes only --------------------------------------------------------------- */
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/* The piece of C that one innermost loop makes: rows by columns. */
+typedef struct piece { int64_t mr, nr; } piece;
+
+static piece piece_of(const kir_gemm *g, const cpu_product_level *l)
+{
+    if (cpu_product_tiles(g, l)) return (piece){AMX_STRIP, AMX_PANEL};
+    return (piece){l->mr, l->vl * l->nv};
+}
 
 typedef struct blocks { int64_t mc, kc, pt; } blocks;
 
@@ -95,9 +125,9 @@ static int64_t rows_of_block(int64_t m, int64_t mr, int64_t step, int64_t most_r
 }
 
 /* Rows that are whole strips and, with an epilogue, whole blocks of its. */
-static int64_t row_step(const kir_kernel *epi, const cpu_product_level *l)
+static int64_t row_step(const kir_kernel *epi, int64_t mr)
 {
-    return epi ? l->mr / ir_gcd(l->mr, epi->block) * epi->block : l->mr;
+    return epi ? mr / ir_gcd(mr, epi->block) * epi->block : mr;
 }
 
 /* An epilogue wants its rows of C in the second cache, whole. */
@@ -115,29 +145,40 @@ static bool is_tiled(const kir_gemm *g)
 bool cpu_product_takes_epi(const kir_gemm *g, const kir_kernel *k, const cpu_product_level *l)
 {
     if (!cpu_product_own(g, l, NULL)) return false;          /* so the level has registers */
-    int64_t step = row_step(k, l), width = ceil_div(g->n, l->vl * l->nv) * l->vl * l->nv;
+    const piece p = piece_of(g, l);
+    int64_t step = row_step(k, p.mr), width = ceil_div(g->n, p.nr) * p.nr;
     if (step > most_rows(g, k)) return false;
     return !is_tiled(g) || ceil_div(MC_TILED, step) * step * width * 4 <= TILE_BYTES;
 }
 
 static blocks blocks_of(const kir_gemm *g, const cpu_product_level *l)
 {
-    int64_t nr = l->vl * l->nv, panels = ceil_div(g->n, nr), step = row_step(g->epi, l);
-    blocks b = {.mc = rows_of_block(g->m, l->mr, step, most_rows(g, g->epi)), .kc = g->k,
-                .pt = panels};
-    int64_t n = ceil_div(g->k, KC_MOST);
-    if (n > 1) b.kc = ceil_div(ceil_div(g->k, n), 8) * 8;
+    const piece p = piece_of(g, l);
+    int64_t step = row_step(g->epi, p.mr), n = ceil_div(g->k, KC_MOST);
+    blocks b = {.mc = rows_of_block(g->m, p.mr, step, most_rows(g, g->epi)), .kc = g->k,
+                .pt = ceil_div(g->n, p.nr)};
+    if (n > 1) b.kc = ceil_div(ceil_div(g->k, n), AMX_TERMS) * AMX_TERMS;
     if (!is_tiled(g)) return b;
     if (b.mc > MC_TILED) b.mc = ceil_div(MC_TILED, step) * step;
     if (g->epi) return b;
-    int64_t most = TILE_BYTES / (b.mc * nr * 4);
+    int64_t most = TILE_BYTES / (b.mc * p.nr * 4);
     if (b.pt > most) b.pt = most;
     return b;
 }
 
+static uint64_t packed_bytes(const kir_gemm *g, const cpu_product_level *l)
+{
+    bool tiles = cpu_product_tiles(g, l);
+    uint64_t k = (uint64_t)(tiles ? ceil_div(g->k, AMX_TERMS) * AMX_TERMS : g->k);
+    uint64_t n = (uint64_t)(ceil_div(g->n, l->vl) * l->vl);
+    return (k * n * (tiles ? AMX_BYTES : 4) + 63) / 64 * 64;
+}
+
+/* With tiles there is a word behind, for what packing met. */
 uint64_t cpu_product_scratch(const kir_gemm *g, const cpu_product_level *l)
 {
-    return ((uint64_t)g->k * (uint64_t)(ceil_div(g->n, l->vl) * l->vl) * 4 + 63) / 64 * 64;
+    uint64_t packed = packed_bytes(g, l);
+    return packed + (cpu_product_tiles(g, l) ? 64 : 0);
 }
 
 /* -- the text ---------------------------------------------------------------------------------- */
@@ -182,14 +223,16 @@ void cpu_product_begin(dfm_sb *out, const cpu_product_level *l)
         whole.bias = i & 2;
         cpu_emit_micro(out, &whole);
     }
+    if (l->tiles) dfm_sb_puts(out, cg_text_amx_tile);
 }
 
 void cpu_emit_product_driver(dfm_sb *out, cpu_product_kind kind, const cpu_product_level *l)
 {
     static const char *const own[] = {
-        "FN", "MR", "NV", "STRIP_FLOATS", "TILE_FLOATS", "STORE", "C_F32", "CAT2", "CAT", "L", "NR",
-        "MAY_TILE", "A_BY_M", "A_BY_K", "B_BY_N", "B_BY_K", "C_BY_N", "A_M", "A_K", "B_K", "B_N",
-        "C_M", "C_N", "TA", "LA", "VA", "TB", "LB", "VB", "TC", "LC", "VC"};
+        "FN", "MR", "NV", "BEGIN", "END", "TERMS", "CHECKED", "MET", "PACKED_BYTES",
+        "STRIP_FLOATS", "TILE_FLOATS", "STORE", "C_F32", "CAT2", "CAT", "L", "NR",
+        "MAY_TILE", "A_BY_M", "A_BY_K", "B_BY_N", "B_BY_K", "C_BY_N", "A_M", "A_K", "B_K",
+        "B_N", "C_M", "C_N", "TA", "LA", "VA", "TB", "LB", "VB", "TC", "LC", "VC"};
     const char *k = kind.letters;
     dfm_sb_printf(out, "\n#define FN multiply_%s\n", k);
     for (int i = 0; i < 3; i++) {
@@ -206,10 +249,13 @@ void cpu_emit_product_driver(dfm_sb *out, cpu_product_kind kind, const cpu_produ
     define(out, "B_BY_N", k[3] == 'n');
     define(out, "B_BY_K", k[3] == 'k');
     define(out, "C_BY_N", k[5] == 'n');
-    define(out, "MR", l->mr);
-    define(out, "NV", l->nv);
+    const bool tiles = l->tiles && k[0] == 'f' && k[2] == 'f' && k[4] == 'f';
+    define(out, "MR", tiles ? AMX_STRIP : l->mr);
+    define(out, "NV", tiles ? AMX_PANEL / l->vl : l->nv);
     define(out, "STRIP_FLOATS", MC_MOST * KC_MOST);
     define(out, "TILE_FLOATS", TILE_BYTES / 4);
+    dfm_sb_puts(out, cg_text_gemm_result);
+    dfm_sb_puts(out, tiles ? cg_text_gemm_amx : cg_text_gemm_vector);
     dfm_sb_puts(out, cg_text_gemm);
     for (size_t i = 0; i < DFM_LEN(own); i++) dfm_sb_printf(out, "#undef %s\n", own[i]);
 }
@@ -244,10 +290,10 @@ void cpu_emit_product(dfm_sb *out, const kir_gemm *g, const cpu_product_level *l
 {
     const blocks b = blocks_of(g, l);
     const strides s = strides_of(g);
-    const int64_t nr = l->vl * l->nv, panels = ceil_div(g->n, nr);
+    const int64_t nr = piece_of(g, l).nr, panels = ceil_div(g->n, nr);
     const int64_t last_nv = ceil_div(g->n - (panels - 1) * nr, l->vl);
     dfm_sb edges = dfm_sb_make(out->arena);
-    emit_edges(out, &edges, l, (int)(g->m % l->mr), (int)last_nv);
+    if (!cpu_product_tiles(g, l)) emit_edges(out, &edges, l, (int)(g->m % l->mr), (int)last_nv);
     if (epilogue)
         dfm_sb_printf(out, "\nvoid %s_blocks(const kctx *, void *const *, int64_t, int64_t);",
                       epilogue);
@@ -259,11 +305,11 @@ void cpu_emit_product(dfm_sb *out, const kir_gemm *g, const cpu_product_level *l
     put_strides(out, "c", s.c);
     dfm_sb_printf(out, "\n    .mc = %" PRId64 ", .kc = %" PRId64 ", .pt = %" PRId64
                        ", .m_blocks = %" PRId64 ", .k_blocks = %" PRId64 ", .panels = %" PRId64
-                       ",\n    .width = %" PRId64 ", .last_nv = %" PRId64
+                       ",\n    .width = %" PRId64 ", .packed = %" PRIu64 ", .last_nv = %" PRId64
                        ", .tiled = %d, .bias = %d,%s",
                   b.mc, b.kc, b.pt, ceil_div(g->m, b.mc), ceil_div(g->k, b.kc), panels,
-                  ceil_div(g->n, l->vl) * l->vl, last_nv, is_tiled(g), g->bias.buf.i != 0,
-                  dfm_sb_cstr(&edges));
+                  ceil_div(g->n, l->vl) * l->vl, packed_bytes(g, l), last_nv, is_tiled(g),
+                  g->bias.buf.i != 0, dfm_sb_cstr(&edges));
     if (epilogue)
         dfm_sb_printf(out, " .epi = %s_blocks, .epi_block = %" PRId64 ",", epilogue, g->epi->block);
     dfm_sb_printf(out, "\n};\nvoid %s(const kctx *x, void *const *p)\n{\n", symbol);

@@ -8,12 +8,14 @@
 
 #include "codegen/codegen.h"
 
-/* What products can count on: a level, and the processor's bf16 instructions if it is `native`. */
+/* What products can count on: a level, and the processor's bf16 instructions and tiles if it is
+ * `native`. */
 typedef struct cpu_product_level {
     const char *name;                        /* as of cpu_arch_level */
     int vl, mr, nv;                          /* floats of a vector; register block: mr rows, nv
                                                 vectors */
     bool bf16;                               /* oneDNN multiplies bf16 as it is */
+    bool tiles;                              /* of AMX, which the system lets this process use */
 } cpu_product_level;
 
 /* By -arch: "native" or a level's name. NULL if unknown. */
@@ -24,7 +26,9 @@ bool cpu_product_own(const kir_gemm *g, const cpu_product_level *l, const char *
 /* For tests: f32 products from this many rows, columns and terms up are generated (32), that small
  * programs meet them too. Before anything is lowered. */
 void cpu_product_least(int64_t least);
-/* Bytes of scratch of a generated product: B as f32 in panels. */
+/* Does a generated product multiply by tiles of AMX? */
+bool cpu_product_tiles(const kir_gemm *g, const cpu_product_level *l);
+/* Bytes of scratch of a generated product: B in panels, as f32 or as three bf16 for each. */
 uint64_t cpu_product_scratch(const kir_gemm *g, const cpu_product_level *l);
 /* Would a generated product run kernel k, which kir_epi_objection allows, on its rows? */
 bool cpu_product_takes_epi(const kir_gemm *g, const kir_kernel *k, const cpu_product_level *l);

@@ -194,25 +194,30 @@ static void split_units(build *b, strings *texts)
     unit_close(b, &unit, texts);
 }
 
-typedef struct bf16_search { const build *b; bool found; } bf16_search;
+typedef struct product_search { const build *b; bool bf16, tiles; } product_search;
 
-static void look_for_bf16(void *user, kir_node *n)
+static void look_at_product(void *user, kir_node *n)
 {
-    bf16_search *s = user;
-    if (n->kind == KIR_NODE_GEMM && n->gemm.a.dtype == DFM_BF16 && !own_product(s->b, n))
-        s->found = true;
+    product_search *s = user;
+    if (n->kind != KIR_NODE_GEMM) return;
+    if (own_product(s->b, n)) s->tiles |= cpu_product_tiles(&n->gemm, s->b->level);
+    else s->bf16 |= n->gemm.a.dtype == DFM_BF16;
 }
 
-/* What the level needs, and what oneDNN's bf16 products need if the plan has any. */
+/* What the level needs, and what tiles and oneDNN's bf16 products need if the plan has any. */
 static void set_features(build *b, const char *level)
 {
     uint32_t n;
-    bf16_search bf16 = {.b = b};
+    product_search has = {.b = b};
     const char *const *needs = cpu_arch_features(level, &n);
-    cg_each_node(b->m, look_for_bf16, &bf16);
-    const char **all = dfm_new_n(b->a, const char *, n + 1);
+    cg_each_node(b->m, look_at_product, &has);
+    const char **all = dfm_new_n(b->a, const char *, n + 3);
     memcpy(all, needs, n * sizeof *all);
-    if (bf16.found) all[n++] = "avx512_bf16";
+    if (has.bf16) all[n++] = "avx512_bf16";
+    if (has.tiles) {
+        all[n++] = "amx_tile";
+        all[n++] = "amx_bf16";
+    }
     b->out->features = all;
     b->out->n_features = n;
 }

@@ -2,6 +2,8 @@
 #include "runtime/base/cpu.h"
 
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "runtime/base/file.h"
 
@@ -34,4 +36,14 @@ bool dfm_cpu_has(const char *flags, const char *flag)
         if (p > flags && (p[-1] == ' ' || p[-1] == '\t') && (p[n] == ' ' || p[n] == '\n' || !p[n]))
             return true;
     return false;
+}
+
+bool dfm_cpu_allow_tiles(void)
+{
+#ifdef __x86_64__
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };    /* asm/prctl.h; XCR0's bit */
+    return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+#else
+    return false;
+#endif
 }

@@ -34,6 +34,9 @@ static dfm_status check_flags(dfm_arena *a, const plan *p, dfm_err *err)
     dfm_sb missing = dfm_sb_make(a);
     for (uint32_t i = 0; i < n; i++)
         if (!dfm_cpu_has(flags, needs[i])) dfm_sb_printf(&missing, " %s", needs[i]);
+    for (uint32_t i = 0; i < n && !missing.n; i++)
+        if (!strcmp(needs[i], "amx_tile") && !dfm_cpu_allow_tiles())
+            dfm_sb_puts(&missing, " the system's permission to use amx_tile");
     if (!missing.n) return DFM_OK;
     level = plan_meta_string(p, a, "arch");
     dfm_fail(err, DFM_UNAVAILABLE,

@@ -69,6 +69,10 @@ static const pcase cases[] = {
      {0, 0, 16, 1}, {0, 0, 2000, 1}, {0, 0, 2000, 1}, F, F, F, false},
     {"tall, one panel", {1, 1}, 1500, 24, 32,
      {0, 0, 32, 1}, {0, 0, 1, 32}, {0, 0, 24, 1}, F, F, F, true},
+    {"NT, strips and panels of 32", {1, 1}, 160, 96, 800,
+     {0, 0, 800, 1}, {0, 0, 1, 800}, {0, 0, 96, 1}, F, F, F, true},
+    {"TN, halves of both", {1, 1}, 80, 48, 420,
+     {0, 0, 1, 80}, {0, 0, 48, 1}, {0, 0, 48, 1}, F, F, F, true},
     {"bf16 NT", {1, 1}, 130, 100, 70,
      {0, 0, 70, 1}, {0, 0, 1, 70}, {0, 0, 100, 1}, H, H, H, true},
     {"bf16 NN to f32, two blocks of K", {1, 1}, 65, 96, 600,
@@ -213,25 +217,35 @@ static double at(dfm_dtype d, const void *p, int64_t i)
     return dfm_load_as_double(d, p, (size_t)i);
 }
 
-/* What C must be, gaps included. */
-static void expect(const pcase *c, const memory *t, double *want)
+/* What C must be before it is stored, gaps included; `scale` (NULL: not wanted): the sum of the
+ * magnitudes. */
+static void expect(const pcase *c, const memory *t, double *want, double *scale)
 {
     for (uint64_t i = 0; i < t->n_c + GUARD; i++) want[i] = -77;
     for (int64_t x = 0; x < c->batch[0]; x++)
         for (int64_t y = 0; y < c->batch[1]; y++)
             for (int64_t m = 0; m < c->m; m++)
                 for (int64_t n = 0; n < c->n; n++) {
-                    double sum = c->bias ? (double)((float *)t->at[3])[n] : 0;
-                    for (int64_t k = 0; k < c->k; k++)
-                        sum += at(c->da, t->at[0],
-                                  x * c->sa[0] + y * c->sa[1] + m * c->sa[2] + k * c->sa[3]) *
-                               at(c->db, t->at[1],
-                                  x * c->sb[0] + y * c->sb[1] + k * c->sb[2] + n * c->sb[3]);
-                    char cell[8];
-                    dfm_store_double(c->dc, cell, 0, sum);
-                    want[x * c->sc[0] + y * c->sc[1] + m * c->sc[2] + n * c->sc[3]] =
-                        at(c->dc, cell, 0);
+                    double sum = c->bias ? (double)((float *)t->at[3])[n] : 0, size = fabs(sum);
+                    for (int64_t k = 0; k < c->k; k++) {
+                        double one = at(c->da, t->at[0],
+                                        x * c->sa[0] + y * c->sa[1] + m * c->sa[2] + k * c->sa[3]) *
+                                     at(c->db, t->at[1],
+                                        x * c->sb[0] + y * c->sb[1] + k * c->sb[2] + n * c->sb[3]);
+                        sum += one;
+                        size += fabs(one);
+                    }
+                    int64_t e = x * c->sc[0] + y * c->sc[1] + m * c->sc[2] + n * c->sc[3];
+                    want[e] = sum;
+                    if (scale) scale[e] = size;
                 }
+}
+
+static double stored(dfm_dtype d, double x)
+{
+    char cell[8];
+    dfm_store_double(d, cell, 0, x);
+    return at(d, cell, 0);
 }
 
 static void check_exact(const level *v, size_t i)
@@ -239,12 +253,30 @@ static void check_exact(const level *v, size_t i)
     const pcase *c = &cases[i];
     memory t = prepare(v, c, true);
     double *want = dfm_new_n(v->a, double, t.n_c + GUARD);
-    expect(c, &t, want);
+    expect(c, &t, want, NULL);
     run(v, i, &t, 2);
     for (uint64_t e = 0; e < t.n_c + GUARD; e++)
-        if (at(c->dc, t.at[2], (int64_t)e) != want[e])
+        if (at(c->dc, t.at[2], (int64_t)e) != stored(c->dc, want[e]))
             fail_msg("%s: %s: c[%d] is %g, not %g", v->l->name, c->title, (int)e,
                      at(c->dc, t.at[2], (int64_t)e), want[e]);
+}
+
+/* Numbers with all bits: within 2^-22 of the sum of magnitudes, whichever way f32 is multiplied. */
+static void check_close(const level *v, size_t i)
+{
+    const pcase *c = &cases[i];
+    memory t = prepare(v, c, false);
+    double *want = dfm_new_n(v->a, double, t.n_c + GUARD);
+    double *scale = dfm_new_n(v->a, double, t.n_c + GUARD);
+    expect(c, &t, want, scale);
+    run(v, i, &t, 2);
+    for (uint64_t e = 0; e < t.n_c + GUARD; e++) {
+        double is = at(c->dc, t.at[2], (int64_t)e);
+        double limit = ldexp(scale[e], -22) + (c->dc == H ? ldexp(fabs(want[e]), -8) : 0);
+        if (fabs(is - want[e]) > limit)
+            fail_msg("%s: %s: c[%d] is %.9g, not %.9g: %.3g instead of %.3g at most", v->l->name,
+                     c->title, (int)e, is, want[e], fabs(is - want[e]), limit);
+    }
 }
 
 static void check_threads(const level *v, size_t i)
@@ -275,6 +307,25 @@ static void check_nan(const level *v, size_t i)
                 fail_msg("%s: a NaN of row 2 at row %d", c->title, (int)m);
 }
 
+/* Values that three bf16 cannot hold: of A they concern a block of rows, of B all. */
+static void check_large(const level *v, size_t i, bool of_b, double value)
+{
+    const pcase *c = &cases[i];
+    memory t = prepare(v, c, true);
+    double *want = dfm_new_n(v->a, double, t.n_c + GUARD);
+    if (of_b) dfm_store_double(c->db, t.at[1], (size_t)(5 * c->sb[3]), value);
+    else dfm_store_double(c->da, t.at[0], (size_t)(2 * c->sa[2]), value);
+    expect(c, &t, want, NULL);
+    run(v, i, &t, 2);
+    for (uint64_t e = 0; e < t.n_c + GUARD; e++) {
+        double is = at(c->dc, t.at[2], (int64_t)e), should = stored(c->dc, want[e]);
+        if (isnan(is) && isnan(should)) continue;
+        if (is != should && !(fabs(is - should) <= 1e-6 * fabs(should)))
+            fail_msg("%s: %s: with %g c[%d] is %g, not %g", v->l->name, c->title, value, (int)e, is,
+                     should);
+    }
+}
+
 static void check_level(const char *arch, bool runs)
 {
     level v;
@@ -282,8 +333,16 @@ static void check_level(const char *arch, bool runs)
     level_open(&v, arch);
     for (size_t i = 0; i < DFM_LEN(cases); i++) {
         check_exact(&v, i);
+        check_close(&v, i);
         check_threads(&v, i);
         if (cases[i].m > 64 && cases[i].batch[0] * cases[i].batch[1] == 1) check_nan(&v, i);
+        if (cases[i].m <= 64 || cases[i].da != F || cases[i].db != F || cases[i].dc != F) continue;
+        for (int of_b = 0; of_b < 2; of_b++) {
+            check_large(&v, i, of_b, 3e38);
+            check_large(&v, i, of_b, -INFINITY);
+            check_large(&v, i, of_b, 1e33);  /* the largest power of ten that parts hold */
+            check_large(&v, i, of_b, 1e-39);
+        }
     }
     dfm_arena_destroy(v.a);                  /* the object stays: closing it would unload libgomp,
                                                 whose threads still wait inside it */
@@ -300,6 +359,15 @@ static void test_avx512(void **state)
     (void)state;
     check_level("x86-64-v4",
                 __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl"));
+}
+
+/* What this processor has beyond the levels: f32 by tiles. Other products are its level's. */
+static void test_tiles(void **state)
+{
+    (void)state;
+    bool tiles = cpu_product_level_of("native")->tiles;
+    if (!tiles) print_message("no tiles of AMX here\n");
+    check_level("native", tiles);
 }
 
 /* -- the rule ---------------------------------------------------------------------------------- */
@@ -342,6 +410,7 @@ int main(void)
     /* Read when libgomp is loaded, with the first object. */
     setenv("OMP_WAIT_POLICY", "passive", 1);
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_rule), cmocka_unit_test(test_avx2),
-                                       cmocka_unit_test(test_avx512)};
+                                       cmocka_unit_test(test_avx512),
+                                       cmocka_unit_test(test_tiles)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,7 +26,7 @@ typedef uint16_t half8 __attribute__((vector_size(16), aligned(2), may_alias));
  * of K. Every UNROLL_K-th step of K it fetches one line from `panel`, one from `piece`, and goes on
  * by their steps; in the first ones it fetches the lines of C. Steps are in bytes. */
 typedef struct micro {
-    const float *a, *b;                      /* [kc][strip], [kc][columns] */
+    const void *a, *b;                       /* [kc][strip], [kc][columns] */
     float *to;                               /* where the sums go */
     const float *bias;                       /* [columns] */
     const void *c, *panel, *piece;
@@ -95,6 +95,7 @@ typedef struct product {
     int64_t m_blocks, k_blocks, panels;
     int64_t width;                           /* columns of the packed B: whole panels, then one as
                                                 wide as it must be, of last_nv vectors */
+    int64_t packed;                          /* bytes of all of it */
     int last_nv;
     int tiled;                               /* sums lie beside C */
     int bias;                                /* is there one? */
