@@ -110,7 +110,7 @@ static int64_t rows_of_block(int64_t m, int64_t mr, int64_t step, int64_t most_r
     int64_t found = step;
     for (int64_t mc = ceil_div(MC_LEAST, step) * step; mc <= most_rows; mc += step) {
         int64_t n = ceil_div(m, mc);
-        double cost = 0.45 * (double)mc / (double)m;
+        double cost = 0.4 * (double)mc / (double)m;
         for (int64_t t = 2; t <= 8; t *= 2) {
             int64_t most = ceil_div(n, t) * mc;
             cost += ((double)(most < m ? most : m) * (double)t / (double)m + 4.0 / (double)mc) /
