@@ -76,7 +76,7 @@ INLINE word too_large(vec x) { return ((word)x & 0x7fffffff) + (0x80000000 - 0x7
         r[i + s] = high;                                                                           \
     }
 /* 16 rows of 16 words, in place. */
-INLINE void transpose16(char *tile)
+NOINLINE void transpose16(char *tile)
 {
     word r[16];
     UNROLL for (int i = 0; i < 16; i++) r[i] = *(const word *)(tile + i * 64);
@@ -118,7 +118,7 @@ INLINE word pack_tiles(const float *p, int64_t step, int by_term, int of_a, char
         }
     }
     if (by_term != of_a)
-        UNROLL for (int i = 0; i < 3; i++) transpose16(out + i * part);
+        for (int i = 0; i < 3; i++) transpose16(out + i * part);
     return large;
 }
 
@@ -129,8 +129,7 @@ NOINLINE word pack_tiles_of(const float *p, int64_t line, int64_t term, int line
     float x[TILE_ROWS * TILE_TERMS] = {0};
     for (int i = 0; i < lines; i++)
         for (int k = 0; k < terms; k++) x[i * TILE_TERMS + k] = p[i * line + k * term];
-    return of_a ? pack_tiles(x, TILE_TERMS, 1, 1, out, part)
-                : pack_tiles(x, TILE_TERMS, 1, 0, out, part);
+    return pack_tiles(x, TILE_TERMS, 1, of_a, out, part);
 }
 
 INLINE int any_large(word large)
@@ -159,23 +158,33 @@ enum { FROM_ZERO, FROM_TO, FROM_BIAS };
     if (ha == 2 && hb == 2) TILE_DOT(3, 5, 7)
 /* What is fetched meanwhile, as micro says: at each place a row of C while there are rows, lines of
  * the two streams. All rows of C at once would hold up the tiles behind them. */
+typedef struct ahead {
+    const char *c, *panel, *piece;
+    int rows;
+} ahead;
+
+INLINE void fetch_some(const micro *x, ahead *f)
+{
+    if (f->rows > 0) {
+        __builtin_prefetch(f->c, 1, 3);
+        __builtin_prefetch(f->c + 64, 1, 3);
+        f->c += x->c_step;
+        f->rows--;
+    }
+    for (int64_t at = 0; at < x->panel_step; at += 64) __builtin_prefetch(f->panel + at, 0, 2);
+    __builtin_prefetch(f->piece, 0, 2);
+    f->panel += x->panel_step;
+    f->piece += x->piece_step;
+}
+/* Whole strips and panels only: edges are few. */
 #define FETCH                                                                                      \
-    if (rows > 0) {                                                                                \
-        __builtin_prefetch(c, 1, 3);                                                               \
-        __builtin_prefetch(c + 64, 1, 3);                                                          \
-        c += x->c_step;                                                                            \
-        rows--;                                                                                    \
-    }                                                                                              \
-    for (int64_t at = 0; at < x->panel_step; at += 64) __builtin_prefetch(panel + at, 0, 2);       \
-    __builtin_prefetch(piece, 0, 2);                                                               \
-    panel += x->panel_step;                                                                        \
-    piece += x->piece_step
+    if (ha == 2 && hb == 2) fetch_some(x, &f)
 
 /* A strip of `ha` halves by a panel of `hb`. */
 INLINE void tiles_run(const micro *x, int ha, int hb, int from)
 {
     const char *a = (const char *)x->a, *b = (const char *)x->b;
-    const char *panel = x->panel, *piece = x->piece, *c = x->c;
+    ahead f = {x->c, x->panel, x->piece, STRIP};
     const int64_t part_a = ha * TILE_STORED, part_b = hb * TILE_STORED, row = 64;
     if (from == FROM_ZERO) {
         TILE_ZERO(0);
@@ -191,7 +200,6 @@ INLINE void tiles_run(const micro *x, int ha, int hb, int from)
         if (ha == 2) TILE_LOAD(2, at + 16 * step, step);
         if (ha == 2 && hb == 2) TILE_LOAD(3, at + 16 * step + 64, step);
     }
-    int rows = ha * TILE_ROWS;
     for (int64_t k = 0; k < x->kc; k += TILE_TERMS, a += 3 * part_a, b += 3 * part_b) {
         LOAD_A(0);
         LOAD_B(2);
