@@ -3,6 +3,7 @@ import argparse
 import contextlib
 import os
 import platform
+import shlex
 import statistics
 import subprocess
 import sys
@@ -29,10 +30,10 @@ def say(text):
 
 # -- the same start ----------------------------------------------------------------------------------
 
-def compile_plan(o, folder, size, batch, precision, target):
-    plan = folder / ("%s-%s.plan" % (precision, target.replace(":", "-")))
+def compile_plan(o, folder, label, size, batch, options):
+    plan = folder / (label.replace(" ", "-") + ".plan")
     must(folder / "dfmc.log", o.bin / "dfmc", ROOT / "models/dit.dfm", "--variant", size, "--set",
-         "dim.B=%d" % batch, "--precision", precision, "--target", target, "-o", plan)
+         "dim.B=%d" % batch, *options, "-o", plan)
     return plan
 
 
@@ -60,9 +61,13 @@ def start(o, name, folder):
     program = "forward" if what == "sample" else "grad"
     target = o.target or ("cpu:x86-64-v3" if what == "bf16" else "cpu:native")
     say("%s: plan, weights, PyTorch" % name)
-    plans = {"dfm": compile_plan(o, folder, size, batch, "f32", target)}
+    options = {"dfm": ["--precision", "f32", "--target", target]}
     if what == "bf16":
-        plans["dfm bf16"] = compile_plan(o, folder, size, batch, "bf16", target)
+        options["dfm bf16"] = ["--precision", "bf16", "--target", target]
+    else:
+        for k, v in o.also.items():
+            options["dfm " + k] = (options["dfm"][:2] if "--target" in v else options["dfm"]) + v
+    plans = {k: compile_plan(o, folder, k, size, batch, v) for k, v in options.items()}
     eager = Torch("eager", o, size, batch, "eager", what, folder)
     eager.tell("make")
     proofs, members = {}, []
@@ -186,14 +191,16 @@ def report(o, name, members, proofs, target, times, rates, others):
     if what == "bf16":
         r = stats.ratios(times["dfm bf16"], times["dfm"])
         lines += ["**bf16 takes %.3f of the f32 time by medians, %.3f by minima.**"
-                  % (1 / r["median"], 1 / r["min"])]
+                  % (1 / r["median"], 1 / r["min"]), ""]
     else:
         theirs = stats.better({m.name: times[m.name] for m in members if m.is_torch})
-        lines += [ratio_line("dfm", theirs, times, members)]
+        for m in members:
+            if not m.is_torch:
+                lines += [ratio_line(m.name, theirs, times, members), ""]
     s = stats.summary(times["dfm"])
     flops, truth = members[0].flops, model_flops(size, batch, what != "sample")
     best = {k: (statistics.median(v), max(v)) for k, v in rates.items()}
-    lines += ["", "One run: %.1f GFLOP by the plan, %.1f in the model's products and attention. Rate by "
+    lines += ["One run: %.1f GFLOP by the plan, %.1f in the model's products and attention. Rate by "
               "the latter, median: %.1f GFLOP/s, best: %.1f." % (
                   flops / 1e9, truth / 1e9, truth / s["median"] / 1e9, truth / s["min"] / 1e9),
               "On the step's own products: " + ", ".join(
@@ -215,6 +222,8 @@ def arguments(argv=None):
     parser.add_argument("--runs", type=int, default=2, help="timed runs of a turn (default 2; 20 for sample)")
     parser.add_argument("--threads", type=int, default=2, help="of each side, on as many cores (default 2)")
     parser.add_argument("--target", help="dfmc's target (default cpu:native)")
+    parser.add_argument("--also", action="append", default=[], metavar="NAME=OPTIONS",
+                        help="one more side of ours: dfmc's options, as half='--memory 950MiB'")
     parser.add_argument("--bin", type=Path, default=ROOT / "build/release/bin", help="folder of dfmc and dfm-rt")
     parser.add_argument("--quiet", type=float, default=0.05, metavar="SHARE",
                         help="repeat a turn while others use more of a core than this (default 0.05)")
@@ -229,6 +238,7 @@ def arguments(argv=None):
     if o.rounds < 1 or o.runs < 1 or o.threads < 1:
         parser.error("--rounds, --runs and --threads are at least 1")
     o.configs = names
+    o.also = {k: shlex.split(v) for k, _, v in (word.partition("=") for word in o.also)}
     return o
 
 
