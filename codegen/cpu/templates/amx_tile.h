@@ -26,8 +26,8 @@ enum { TILE_ROWS = 16, TILE_TERMS = 32, TILE_STORED = 1024, STRIP = 32, PANEL = 
 #define SHUFFLE(type, a, b, ...) __builtin_shuffle(a, b, (type){__VA_ARGS__})
 #endif
 
-/* Behind each, eight instructions that do nothing. On a core that is shared (it seems, by its other
- * thread) tile instructions right behind each other take nearly twice as long; else this is free. */
+/* Behind each, eight instructions that do nothing. On a core that is shared (with its other thread,
+ * it seems) tile instructions right behind each other take twice as long; else this is free. */
 #define GAP "\n\t.fill 8, 1, 0x90"
 #define TILE_ZERO(t) __asm__ volatile("tilezero %%tmm" #t ::: "memory")
 #define TILE_LOAD(t, at, step)                                                                     \
