@@ -60,10 +60,15 @@ static int64_t f32_least = 32;               /* rows, columns, sum of an f32 pro
 
 void cpu_product_least(int64_t least) { f32_least = least; }
 
-/* An f32 product where there are tiles. */
+/* f32 all through, where there are tiles. */
+static bool kind_tiles(cpu_product_kind k, const cpu_product_level *l)
+{
+    return l->tiles && k.letters[0] == 'f' && k.letters[2] == 'f' && k.letters[4] == 'f';
+}
+
 bool cpu_product_tiles(const kir_gemm *g, const cpu_product_level *l)
 {
-    return l->tiles && g->a.dtype == DFM_F32 && g->b.dtype == DFM_F32 && g->c.dtype == DFM_F32;
+    return kind_tiles(cpu_product_kind_of(g), l);
 }
 
 bool cpu_product_own(const kir_gemm *g, const cpu_product_level *l, const char **out_why)
@@ -177,8 +182,7 @@ static uint64_t packed_bytes(const kir_gemm *g, const cpu_product_level *l)
 /* With tiles there is a word behind, for what packing met. */
 uint64_t cpu_product_scratch(const kir_gemm *g, const cpu_product_level *l)
 {
-    uint64_t packed = packed_bytes(g, l);
-    return packed + (cpu_product_tiles(g, l) ? 64 : 0);
+    return packed_bytes(g, l) + (cpu_product_tiles(g, l) ? 64 : 0);
 }
 
 /* -- the text ---------------------------------------------------------------------------------- */
@@ -249,7 +253,7 @@ void cpu_emit_product_driver(dfm_sb *out, cpu_product_kind kind, const cpu_produ
     define(out, "B_BY_N", k[3] == 'n');
     define(out, "B_BY_K", k[3] == 'k');
     define(out, "C_BY_N", k[5] == 'n');
-    const bool tiles = l->tiles && k[0] == 'f' && k[2] == 'f' && k[4] == 'f';
+    const bool tiles = kind_tiles(kind, l);
     define(out, "MR", tiles ? AMX_STRIP : l->mr);
     define(out, "NV", tiles ? AMX_PANEL / l->vl : l->nv);
     define(out, "STRIP_FLOATS", MC_MOST * KC_MOST);

@@ -20,12 +20,6 @@ typedef int16_t lanes2 __attribute__((vector_size(4 * VL)));
 
 enum { TILE_ROWS = 16, TILE_TERMS = 32, TILE_STORED = 1024, STRIP = 32, PANEL = 32 };
 
-#if defined(__clang__)
-#define SHUFFLE(type, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else
-#define SHUFFLE(type, a, b, ...) __builtin_shuffle(a, b, (type){__VA_ARGS__})
-#endif
-
 /* Behind each, eight instructions that do nothing. On a core that is shared (with its other thread,
  * it seems) tile instructions right behind each other take twice as long; else this is free. */
 #define GAP "\n\t.fill 8, 1, 0x90"

@@ -77,26 +77,24 @@ INLINE int L(terms)(const product *g, int64_t k0, int packed)
     return packed ? (kc + TERMS - 1) / TERMS * TERMS : kc;
 }
 
-#if CHECKED
-/* What was met while B was packed. */
+/* What was met while B was packed: behind it, if CHECKED. */
 #define MET(packed) ((int *)((char *)(packed) + g->packed))
 
 /* rows x columns n0..n1 of C without packing. */
-NOINLINE void L(plain)(const product *g, const TA *a, const TB *b, const L(dest) *d, int rows,
-                       int64_t n0, int64_t n1)
+NOINLINE void L(plain)(const product *g, const TA *a, const TB *b, L(dest) d, int rows, int n0,
+                       int n1)
 {
+    d.first = d.last = 1;
     for (int i = 0; i < rows; i++)
-        for (int64_t n = n0; n < n1; n += VL) {
-            const int cols = n1 - n < VL ? (int)(n1 - n) : VL;
+        for (int n = n0; n < n1; n += VL) {
+            const int cols = n1 - n < VL ? n1 - n : VL;
             float sums[VL] = {0};
             for (int64_t k = 0; k < g->k; k++)
                 for (int j = 0; j < cols; j++)
                     sums[j] += LA(a[i * A_M + k * A_K]) * LB(b[k * B_K + (n + j) * B_N]);
-            for (int j = 0; j < cols; j++)
-                d->c[i * C_M + (n + j) * C_N] = sums[j] + (d->bias ? d->bias[n + j] : 0);
+            for (int j = 0; j < cols; j++) L(put_one)(g, &d, i, n + j, sums[j]);
         }
 }
-#endif
 
 /* One task: rows m0.., panels j0..j1 of batch entry (a, b, c), b packed. */
 static void L(task)(const product *g, const TA *a, const TB *b, const char *packed, TC *c,
@@ -117,22 +115,16 @@ static void L(task)(const product *g, const TA *a, const TB *b, const char *pack
         to.ld = g->pt * NR;
     }
 #endif
-#if CHECKED
-    int met = *MET(packed);
-#else
-    int met = 0;
-#endif
+    int met = CHECKED && *MET(packed);
     for (int64_t k0 = 0; k0 < g->k && !met; k0 += g->kc) {
-        met = L(pack_a)(g, am + k0 * A_K, rows, L(terms)(g, k0, 0), strips);
-        if (met) break;
+        if ((met = L(pack_a)(g, am + k0 * A_K, rows, L(terms)(g, k0, 0), strips))) break;
         to.first = k0 == 0;
         to.last = k0 + g->kc >= g->k;
         L(block)(g, rows, j0, j1, L(terms)(g, k0, 1), strips,
                  packed + k0 * g->width * PACKED_BYTES, to, L(after)(g, am, m0, k0));
     }
-#if CHECKED
-    if (met) L(plain)(g, am, b, &to, rows, j0 * NR, j1 * NR < g->n ? j1 * NR : g->n);
-#endif
+    if (CHECKED && met)
+        L(plain)(g, am, b, to, rows, j0 * NR, j1 * NR < g->n ? j1 * NR : (int)g->n);
 }
 
 /* Task t of those that share the packed B of batch entry e: one entry, or all from e on. */
@@ -160,11 +152,7 @@ static void L(panel)(const product *g, const TB *b, char *packed, int64_t u)
     const int w = g->width - j < NR ? (int)(g->width - j) : NR;
     char *to = packed + (k0 * g->width + j * L(terms)(g, k0, 1)) * PACKED_BYTES;
     const int met = L(pack_b)(g, b + k0 * B_K + j * B_N, cols, w, L(terms)(g, k0, 0), to);
-#if CHECKED
-    if (met) __atomic_store_n(MET(packed), 1, __ATOMIC_RELAXED);
-#else
-    (void)met;
-#endif
+    if (CHECKED && met) __atomic_store_n(MET(packed), 1, __ATOMIC_RELAXED);
 }
 
 /* Not copied for each product that calls it. */
@@ -174,9 +162,7 @@ __attribute__((noipa)) static void FN(const product *g, const kctx *x, void *con
     const int64_t entries = g->b0 * g->b1, each = shared ? entries : 1;
     const TB *b = p[1];
     char *packed = p[3 + g->bias];
-#if CHECKED
-    *MET(packed) = 0;                        /* of all entries: what one met holds for the next */
-#endif
+    if (CHECKED) *MET(packed) = 0;           /* of all entries: what one met holds for the next */
 #pragma omp parallel
     {
         BEGIN();

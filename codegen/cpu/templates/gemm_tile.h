@@ -58,11 +58,13 @@ INLINE half half_of(vec v)
 INLINE void store_f32(float *p, vec v) { *(vec *)p = v; }
 INLINE void store_bf16(uint16_t *p, vec v) { *(half *)p = half_of(v); }
 
+/* Lanes of a, then of b, by number; gcc wants the numbers as a vector of integers, `type`. */
 #if defined(__clang__)
-#define SHUFFLE8(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#define SHUFFLE(type, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-#define SHUFFLE8(a, b, ...) __builtin_shuffle(a, b, (ivec8){__VA_ARGS__})
+#define SHUFFLE(type, a, b, ...) __builtin_shuffle(a, b, (type){__VA_ARGS__})
 #endif
+#define SHUFFLE8(a, b, ...) SHUFFLE(ivec8, a, b, __VA_ARGS__)
 
 /* Eight rows of eight to eight columns. */
 INLINE void transpose8(const vec8 *r, vec8 *out)
