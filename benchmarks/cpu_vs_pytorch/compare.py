@@ -237,6 +237,12 @@ def arguments(argv=None):
             parser.error("no configuration '%s': %s or all" % (name, ", ".join(CONFIGS)))
     if o.rounds < 1 or o.runs < 1 or o.threads < 1:
         parser.error("--rounds, --runs and --threads are at least 1")
+    for word in o.also:
+        name, equals, options = word.partition("=")
+        if not name or not options.strip():
+            parser.error("--also '%s' is not NAME=OPTIONS, as half='--memory 950MiB'" % word)
+    if o.also and "bf16" in names:
+        parser.error("--also adds sides to S/2, B/2 and sample; bf16 compares three of its own")
     o.configs = names
     o.also = {k: shlex.split(v) for k, _, v in (word.partition("=") for word in o.also)}
     return o

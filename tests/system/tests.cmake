@@ -37,8 +37,8 @@ if(TARGET dfmc AND TARGET dfm-rt AND Python3_FOUND)
   system_test(kills LABELS slow CONFIGURATIONS Slow TIMEOUT 3600 ARGS ${cache})
   system_test(digits LABELS slow CONFIGURATIONS Slow TIMEOUT 3600 ARGS ${cache})
   set_tests_properties(system_digits PROPERTIES ENVIRONMENT DFM_JUDGE=$<TARGET_FILE:judge>)
-  # Measurements want the machine for themselves.
-  set_tests_properties(system_memory system_compile_time PROPERTIES RUN_SERIAL ON)
+  # It measures memory: it wants the machine for itself.
+  set_tests_properties(system_memory PROPERTIES RUN_SERIAL ON)
   set_tests_properties(system_commands PROPERTIES
     ENVIRONMENT DFM_BUILD_FOLDER=${PROJECT_BINARY_DIR})
 endif()
