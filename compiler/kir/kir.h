@@ -220,10 +220,14 @@ typedef struct kir_program {
                                                 this schedule needs less */
 } kir_program;
 
+/* By name: 0, not taken; else the number that the next one of this base tries first. */
+typedef DFM_VEC(uint32_t) kir_taken;
+
 typedef struct kir_module {
     dfm_arena *arena;
     ir_module *ir;                           /* dims, index expressions, names, params, flats */
     DFM_VEC(kir_buffer) bufs;                /* [0] unused */
+    kir_taken buf_names;
     DFM_VEC(kir_program *) programs;
 } kir_module;
 
@@ -244,7 +248,10 @@ typedef struct kir_limits {
 
 /* -- kir_build.c ------------------------------------------------------------------------------- */
 kir_module *kir_module_create(dfm_arena *a, ir_module *ir);
+/* A buffer named so, or name.2, name.3, ... if that is taken. */
 kir_buf kir_buffer_new(kir_module *m, kir_mem mem, const char *name, dfm_dtype dt, uint64_t elems);
+bool kir_take_name(kir_module *m, kir_taken *t, dfm_name name);  /* false: it is taken */
+dfm_name kir_free_name(kir_module *m, kir_taken *t, const char *base);   /* takes it */
 kir_ref kir_push(kir_module *m, kir_kernel *k, kir_inst inst);
 const kir_inst *kir_at(const kir_kernel *k, kir_ref r);
 const char *kir_op_name(kir_op op);

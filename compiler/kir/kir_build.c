@@ -10,25 +10,26 @@ kir_module *kir_module_create(dfm_arena *a, ir_module *ir)
     return m;
 }
 
-static bool name_taken(const kir_module *m, dfm_name name)
+bool kir_take_name(kir_module *m, kir_taken *t, dfm_name name)
 {
-    for (uint32_t i = 1; i < m->bufs.n; i++)
-        if (dfm_name_eq(m->bufs.p[i].name, name)) return true;
-    return false;
+    while (t->n <= name.i) dfm_push(m->arena, t, 0);
+    if (t->p[name.i]) return false;
+    t->p[name.i] = 2;
+    return true;
 }
 
-/* Numbers are tried in order from `base` taken as it is; few buffers share a base. */
-static dfm_name free_name(kir_module *m, const char *base)
+dfm_name kir_free_name(kir_module *m, kir_taken *t, const char *base)
 {
-    dfm_name name = dfm_intern(m->ir->names, base);
-    for (uint32_t k = 2; name_taken(m, name); k++)
-        name = dfm_intern(m->ir->names, dfm_fmt(m->arena, "%s.%u", base, k));
+    dfm_name first = dfm_intern(m->ir->names, base), name = first;
+    while (!kir_take_name(m, t, name))
+        name = dfm_intern(m->ir->names, dfm_fmt(m->arena, "%s.%u", base, t->p[first.i]++));
     return name;
 }
 
 kir_buf kir_buffer_new(kir_module *m, kir_mem mem, const char *name, dfm_dtype dt, uint64_t elems)
 {
-    kir_buffer b = {.name = free_name(m, name), .mem = mem, .dtype = dt, .elems = elems};
+    kir_buffer b = {.name = kir_free_name(m, &m->buf_names, name), .mem = mem, .dtype = dt,
+                    .elems = elems};
     b.program = m->programs.n ? m->programs.n - 1 : 0;
     dfm_push(m->arena, &m->bufs, b);
     return (kir_buf){m->bufs.n - 1};

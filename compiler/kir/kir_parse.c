@@ -610,8 +610,8 @@ static void buffer(parser *p)
 {
     static const char *const mems[] = {"", "temp", "input", "output", "state", "const"};
     kir_buffer b = {.name = name(p)};
-    for (uint32_t i = 1; i < p->m->bufs.n; i++)
-        if (dfm_name_eq(p->m->bufs.p[i].name, b.name)) fail(p, "two buffers have this name");
+    if (!p->bad && !kir_take_name(p->m, &p->m->buf_names, b.name))
+        fail(p, "two buffers have this name");
     b.mem = (kir_mem)one_of(p, mems, DFM_LEN(mems), "a kind of memory");
     b.dtype = dtype(p);
     b.elems = u64(p);

@@ -25,6 +25,7 @@ typedef struct kz_slot {                     /* what is known about one value of
     kir_arg place;                           /* dims: those of the type, in its order */
     uint32_t unit;                           /* that makes it, + 1 */
     uint32_t uses;                           /* consumers, seen through free ops */
+    uint32_t readers;                        /* live units that have it among their leaves */
     uint32_t weight, flops;                  /* loads and operations of the inlined expression */
     ir_val product, bias;                    /* this value is that contraction plus that vector */
     ir_val maker;                            /* this value is pieces that this anchor writes */
@@ -70,7 +71,7 @@ typedef struct kz {
     void *user;
     const ir_program *ip;
     kir_program *prog;
-    DFM_VEC(dfm_name) kernel_names;
+    kir_taken kernel_names;
     dfm_err *err;
     dfm_status status;                       /* first failure */
 } kz;
@@ -126,6 +127,8 @@ void kz_make_units(kz_frame *f);
 void kz_split_unit(kz_frame *f, uint32_t unit);         /* back to one unit per root */
 void kz_add_copy(kz_frame *f, ir_val v, const kir_arg *dest);        /* a unit that copies v */
 void kz_gather_leaves(kz_frame *f, ir_val v, bool identity, bool expand, kz_leaves *out);
+/* u becomes a reader of its leaves (by: 1), or is none any more (-1), before they change. */
+void kz_count_reads(kz_frame *f, const kz_unit *u, int by);
 /* Does a unit besides these two (NULL: none) read v? */
 bool kz_read_by_others(const kz_frame *f, ir_val v, const kz_unit *p, const kz_unit *c);
 void kz_fuse(kz_frame *f);

@@ -79,13 +79,17 @@ static void take(kz_frame *f, uint32_t unit, ir_val product, ir_val bias)
     kz_leaves leaves = {0};
     s->product = product;
     s->bias = bias;
-    f->units.p[c->unit - 1].dead = true;
+    kz_unit *from = &f->units.p[c->unit - 1];
+    kz_count_reads(f, from, -1);
+    kz_count_reads(f, u, -1);
+    from->dead = true;
     c->material = false;
     kz_gather_leaves(f, product, false, true, &leaves);
     kz_gather_leaves(f, bias, false, false, &leaves);
     u->leaves = leaves;
     u->anchor = v;
     u->roots.n = 0;
+    kz_count_reads(f, u, 1);
 }
 
 void kz_take_biases(kz_frame *f)

@@ -147,15 +147,18 @@ static bool depends(kz_frame *f, kz_unit *c, const kz_unit *p)
 
 /* -- merging ----------------------------------------------------------------------------------- */
 
+static bool reads(const kz_unit *u, ir_val v)
+{
+    for (uint32_t k = 0; u && !u->dead && k < u->leaves.n; k++)
+        if (ir_same(u->leaves.p[k].v, v)) return true;
+    return false;
+}
+
 bool kz_read_by_others(const kz_frame *f, ir_val v, const kz_unit *p, const kz_unit *c)
 {
-    for (uint32_t i = 0; i < f->units.n; i++) {
-        const kz_unit *u = &f->units.p[i];
-        if (u->dead || u == p || u == c) continue;
-        for (uint32_t k = 0; k < u->leaves.n; k++)
-            if (ir_same(u->leaves.p[k].v, v)) return true;
-    }
-    return false;
+    uint32_t n = f->slot[v.i].readers;
+    if (n > 2) return true;                  /* a unit has a leaf once */
+    return n > (uint32_t)reads(p, v) + (c != p && reads(c, v));
 }
 
 /* Operands of the merged kernel that are not scalars. */
@@ -242,6 +245,9 @@ static void merge(kz_frame *f, kz_unit *p, kz_unit *c, const space *s)
     uint32_t at = (uint32_t)(c - f->units.p);
     for (uint32_t i = 0; i < p->roots.n; i++)
         if (!p->roots.p[i].has_dest) f->slot[p->roots.p[i].v.i].unit = at + 1;
+    kz_count_reads(f, p, -1);
+    kz_count_reads(f, c, -1);
+    kz_count_reads(f, &m, 1);
     p->dead = true;
     *c = m;
 }

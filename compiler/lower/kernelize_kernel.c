@@ -33,15 +33,7 @@ static kz_kernel *kernel_new(kz_frame *f, uint32_t unit, const char *name, dfm_l
 {
     kz_kernel *b = kernel_nameless(f, unit, loc);
     const char *base = dfm_fmt(f->z->a, "%s.%s", f->z->prog->name, name);
-    b->k->name = dfm_intern(f->z->m->names, base);
-    bool taken = true;
-    for (uint32_t n = 2; taken; n++) {
-        taken = false;
-        for (uint32_t i = 0; i < f->z->kernel_names.n; i++)
-            taken |= dfm_name_eq(f->z->kernel_names.p[i], b->k->name);
-        if (taken) b->k->name = dfm_intern(f->z->m->names, dfm_fmt(f->z->a, "%s.%u", base, n));
-    }
-    dfm_push(f->z->a, &f->z->kernel_names, b->k->name);
+    b->k->name = kir_free_name(f->z->k, &f->z->kernel_names, base);
     return b;
 }
 

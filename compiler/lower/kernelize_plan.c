@@ -308,6 +308,11 @@ void kz_gather_leaves(kz_frame *f, ir_val v, bool identity, bool expand, kz_leav
 
 /* -- units ------------------------------------------------------------------------------------- */
 
+void kz_count_reads(kz_frame *f, const kz_unit *u, int by)
+{
+    for (uint32_t i = 0; i < u->leaves.n; i++) f->slot[u->leaves.p[i].v.i].readers += (uint32_t)by;
+}
+
 static bool reduced(const ir_op *op, ir_dim d)
 {
     return kz_has(op->at->reduce.dims, op->at->reduce.n_dims, d);
@@ -364,6 +369,7 @@ static void add_unit(kz_frame *f, ir_val v)
         u.anchor = v;
     }
     kz_gather_leaves(f, v, true, true, &u.leaves);
+    kz_count_reads(f, &u, 1);
     dfm_push(f->z->a, &f->units, u);
     f->slot[v.i].unit = f->units.n;
 }
@@ -390,11 +396,13 @@ void kz_add_copy(kz_frame *f, ir_val v, const kir_arg *dest)
     memcpy(u.dims, t->dims, t->rank * sizeof t->dims[0]);
     dfm_push(f->z->a, &u.roots, r);
     kz_gather_leaves(f, v, true, false, &u.leaves);
+    kz_count_reads(f, &u, 1);
     dfm_push(f->z->a, &f->units, u);
 }
 
 void kz_split_unit(kz_frame *f, uint32_t unit)
 {
+    kz_count_reads(f, &f->units.p[unit], -1);
     f->units.p[unit].dead = true;
     kz_note(f->z, kz_loc(f, f->units.p[unit].roots.p[0].v),
             "a kernel of %u results has too many operands: one kernel each",

@@ -313,12 +313,41 @@ static void costs_count_what_is_done(void **state)
     dfm_arena_destroy(a);
 }
 
+static const char *named(const kir_module *m, kir_buf b)
+{
+    return dfm_name_str(m->ir->names, m->bufs.p[b.i].name);
+}
+
+/* Also among the names that were read; a number that is somebody's name is passed over. */
+static void names_are_given_once(void **state)
+{
+    dfm_arena *a = dfm_arena_create("test");
+    dfm_err err = {0};
+    kir_module *m = NULL;
+    assert_int_equal(kir_parse(a, dfm_names_create(a), good, strlen(good), &m, &err), DFM_OK);
+    static const struct { const char *wanted, *given; } names[] = {
+        {"x", "x.2"}, {"x.3", "x.3"}, {"x", "x.4"}, {"x.2", "x.2.2"}, {"new", "new"},
+        {"new", "new.2"}, {"x", "x.5"},
+    };
+    for (size_t i = 0; i < DFM_LEN(names); i++) {
+        kir_buf b = kir_buffer_new(m, KIR_MEM_TEMP, names[i].wanted, DFM_F32, 1);
+        assert_string_equal(named(m, b), names[i].given);
+    }
+    const char *twice = "kir\nbuf x temp f32 1 program 0 offset 0\n"
+                        "buf x temp f32 1 program 0 offset 0\n";
+    assert_int_equal(kir_parse(a, dfm_names_create(a), twice, strlen(twice), &m, &err),
+                     DFM_BAD_DATA);
+    assert_non_null(strstr(err.text, "two buffers have this name"));
+    dfm_arena_destroy(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_round_trips),
         cmocka_unit_test(each_rule_is_checked),
         cmocka_unit_test(hostile_text),
+        cmocka_unit_test(names_are_given_once),
         cmocka_unit_test(costs_count_what_is_done),
         cmocka_unit_test(plans_do_not_overlap),
         cmocka_unit_test(a_chain_needs_two_buffers),
