@@ -15,6 +15,7 @@
 enum {
     MIN_PARALLEL_WORK = 16384,
     MOST_TILE = 4,
+    BF16_TILE = 2,                       /* a vector of bf16 is two of floats */
     LONG_ROW = 1024,                     /* lanes: a page */
     SHORT_TILE = 512,                    /* lanes of all rows of a tile of short rows */
     EARLY_LOADS = 8,                     /* of a tile: before anything else is computed */
@@ -274,6 +275,13 @@ static bool is_ragged(const emitter *em, int tile)
     return tile_extent(em) % tile != 0 || em->k->block % tile != 0;
 }
 
+static bool is_bf16_lane(const emitter *em, uint32_t i)
+{
+    const kir_inst *in = &em->k->insts.p[i];
+    return em->level[i] == 2 && (in->op == KIR_LOAD || in->op == KIR_STORE) &&
+           em->k->args.p[in->arg].dtype == DFM_BF16;
+}
+
 /* Rows of a tile: from shapes and the kernel alone. Long rows are pages apart, so each row of a
  * tile is a stream of its own to the processor's prefetchers; short ones give several chains of
  * sums. Rows between the two, and kernels of several passes, are better off one by one with the
@@ -288,6 +296,7 @@ static int best_tile(const emitter *em)
         const kir_inst *in = &k->insts.p[i];
         insts += em->level[i] == 2;
         if (in->op == KIR_RANDOM || (in->op == KIR_REDUCE && in->red == IR_RED_ARGMAX)) return 1;
+        if (is_bf16_lane(em, i)) tile = BF16_TILE;
     }
     bool is_long = passes == 1 && lanes >= LONG_ROW;
     while (tile > 1 && ((!is_long && lanes * tile > SHORT_TILE) || insts * tile > TILE_INSTS))

@@ -163,8 +163,9 @@ static void store_text(emitter *em, uint32_t i, bool lanes, const kir_section *h
         OUT("a%u[", in->arg);
         cpu_row_address(em, i);
     }
-    OUT("] = %s", d == DFM_BF16 ? "to_bf16(" : d == DFM_F16 ? "to_f16("
-                  : d == DFM_BOOL ? "0 != (" : "(");
+    bool rounded = em->k->insts.p[in->ref[0].i].op == KIR_ROUND;
+    const char *bf16 = rounded ? "rounded_to_bf16(" : "to_bf16(";
+    OUT("] = %s", d == DFM_BF16 ? bf16 : d == DFM_F16 ? "to_f16(" : d == DFM_BOOL ? "0 != (" : "(");
     ref_text(em, in->ref[0], here);
     OUT(");\n");
 }

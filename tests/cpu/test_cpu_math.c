@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
+#include "runtime/base/dtype.h"
 #include "runtime/base/philox.h"
 #include "codegen/cpu/templates/prelude.h"
 
@@ -84,9 +85,21 @@ static void test_special(void **state)
     assert_int_equal(floor_mod(-7, 2), 1);
     assert_int_equal(floor_mod(7, -2), -1);
     assert_int_equal(floor_div(7, 0), 0);
-    assert_int_equal(to_bf16(1.00390625f), 0x3f80);      /* a tie goes to even */
-    assert_int_equal(to_bf16(1.01171875f), 0x3f82);
-    assert_true(isnan(from_bf16(to_bf16(NAN))));
+}
+
+/* Every upper half with what lies around the ends and the middle below it: also infinities, all
+ * kinds of NaN, subnormals, ties. */
+static void test_bf16(void **state)
+{
+    (void)state;
+    static const uint32_t below[] = {0, 1, 0x3fff, 0x7fff, 0x8000, 0x8001, 0xfffe, 0xffff};
+    for (uint32_t i = 0; i < 8 * 65536; i++) {
+        float x = as_float((int32_t)(i >> 3 << 16 | below[i & 7]));
+        uint16_t want = dfm_f32_to_bf16(x);
+        if (to_bf16(x) != want || rounded_to_bf16(round_bf16(x)) != want)
+            fail_msg("%08x becomes %04x, not %04x", as_int(x), to_bf16(x), want);
+        assert_int_equal(as_int(round_bf16(x)), (int32_t)((uint32_t)want << 16));
+    }
 }
 
 /* 2^(x - ref) of attention: 2.5e-7 relative, whatever the reference. */
@@ -123,6 +136,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_special),
+        cmocka_unit_test(test_bf16),
         cmocka_unit_test(test_exp2),
         cmocka_unit_test(test_transpose),
     };

@@ -51,9 +51,8 @@ INLINE vec8 vec8_of_bf16(const uint16_t *p)
 INLINE half half_of(vec v)
 {
     const uvec u = (uvec)v;
-    const uvec round = (u + 0x7fff + (u >> 16 & 1)) >> 16, nan = u >> 16 | 0x40;
-    const uvec is_nan = (uvec)((u & 0x7fffffff) > 0x7f800000);
-    return __builtin_convertvector((is_nan & nan) | (~is_nan & round), half);
+    const uvec round = u + 0x7fff + (u >> 16 & 1), nan = u | 0x400000, is_nan = (uvec)(v != v);
+    return __builtin_convertvector(((is_nan & nan) | (~is_nan & round)) >> 16, half);
 }
 INLINE void store_f32(float *p, vec v) { *(vec *)p = v; }
 INLINE void store_bf16(uint16_t *p, vec v) { *(half *)p = half_of(v); }

@@ -37,14 +37,16 @@ INLINE int64_t clamp_int(int64_t a, int64_t lo, int64_t hi)
 
 /* -- bf16 ------------------------------------------------------------------------------------- */
 INLINE float from_bf16(uint16_t x) { return as_float((int32_t)((uint32_t)x << 16)); }
-INLINE uint16_t to_bf16(float f)
+/* The nearest bf16 as the upper half of a word, ties to even; NaN stays NaN. Words of 32 bits all
+ * through: where 16 come into it, a compiler of vectors packs and unpacks. */
+INLINE uint32_t bf16_above(float f)
 {
     uint32_t u = (uint32_t)as_int(f);
-    uint32_t r = (u + 0x7fffu + (u >> 16 & 1)) >> 16;
-    uint32_t nan = u >> 16 | 0x40;
-    return (uint16_t)((u & 0x7fffffffu) > 0x7f800000u ? nan : r);
+    return f != f ? u | 0x400000u : u + 0x7fffu + (u >> 16 & 1);
 }
-INLINE float round_bf16(float f) { return from_bf16(to_bf16(f)); }
+INLINE uint16_t rounded_to_bf16(float f) { return (uint16_t)((uint32_t)as_int(f) >> 16); }
+INLINE uint16_t to_bf16(float f) { return (uint16_t)(bf16_above(f) >> 16); }
+INLINE float round_bf16(float f) { return as_float((int32_t)(bf16_above(f) & 0xffff0000u)); }
 INLINE float from_f16(uint16_t x)
 {
     uint32_t e = x >> 10 & 31, m = x & 1023;
