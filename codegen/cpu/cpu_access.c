@@ -20,11 +20,22 @@ static const kir_indirect *indirect_of(const kir_kernel *k, ir_dim d)
     return NULL;
 }
 
+const char *cpu_value_at(const emitter *em, kir_ref r)
+{
+    const kir_inst *in = kir_at(em->k, r);
+    const kir_section *s = em->here;
+    bool elsewhere = s && (r.i < s->first || r.i >= s->first + s->n);
+    if (in->op == KIR_ACC) return dfm_fmt(em->a, "acc%u[lane]", r.i);
+    if (elsewhere && in->keep && in->op != KIR_REDUCE)
+        return dfm_fmt(em->a, "%s[lane]", cpu_name(em, "keep", r.i));
+    return cpu_name(em, "v", r.i);
+}
+
 const char *cpu_dim_in_scope(void *user, ir_dim d)
 {
     emitter *em = user;
     const kir_indirect *ind = indirect_of(em->k, d);
-    if (ind) return cpu_name(em, "v", ind->value.i);
+    if (ind) return cpu_value_at(em, ind->value);
     DFM_ASSERT(em->dim_text[d.i] != NULL);
     if (em->row && d.i == em->tile_dim.i)
         return dfm_fmt(em->a, "(%s + %d)", em->dim_text[d.i], em->row);

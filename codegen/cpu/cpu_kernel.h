@@ -41,6 +41,7 @@ typedef struct emitter {
     int64_t group_extent[KIR_MAX_RANK];
     ir_dim tile_dim;                     /* {0}: tiles of one row */
     int tile, row;                       /* rows of a tile; the one that text is for */
+    const kir_section *here;             /* that text is for; NULL: the prologue */
     int indent;
 } emitter;
 
@@ -53,6 +54,8 @@ int cpu_find_dim(const ir_dim *dims, uint32_t n, ir_dim d);              /* -1: 
 /* Sets level, acc, and the merged lanes; then, once tile_dim is known, varies. */
 void cpu_analyse(emitter *em);
 void cpu_find_variation(emitter *em);
+/* A value where it is: in a variable, or where its pass has kept it. */
+const char *cpu_value_at(const emitter *em, kir_ref r);
 const char *cpu_dim_in_scope(void *user, ir_dim d);
 void cpu_row_address(emitter *em, uint32_t inst);        /* the part that all lanes share */
 void cpu_lane_address(emitter *em, uint32_t inst);

@@ -75,22 +75,13 @@ static const char *fn_text(ir_fn fn, bool is_float)
 }
 
 /* A value as seen from the instruction being emitted. */
-static void ref_text(emitter *em, kir_ref r, const kir_section *here)
-{
-    const kir_inst *in = kir_at(em->k, r);
-    bool elsewhere = here && (r.i < here->first || r.i >= here->first + here->n);
-    if (in->op == KIR_ACC) OUT("acc%u[lane]", r.i);
-    else if (elsewhere && in->keep && in->op != KIR_REDUCE)
-        OUT("%s[lane]", cpu_name(em, "keep", r.i));
-    else
-        OUT("%s", cpu_name(em, "v", r.i));
-}
+static void ref_text(emitter *em, kir_ref r) { OUT("%s", cpu_value_at(em, r)); }
 
-static void fn_call(emitter *em, const kir_inst *in, const kir_section *here)
+static void fn_call(emitter *em, const kir_inst *in)
 {
     bool is_float = kir_at(em->k, in->ref[in->fn == IR_FN_SELECT ? 1 : 0])->dtype == DFM_F32;
     for (const char *t = fn_text(in->fn, is_float); *t; t++) {
-        if (*t == '%' && t[1] >= 'a' && t[1] <= 'c') ref_text(em, in->ref[*++t - 'a'], here);
+        if (*t == '%' && t[1] >= 'a' && t[1] <= 'c') ref_text(em, in->ref[*++t - 'a']);
         else dfm_sb_add(em->out, t, 1);
     }
 }
@@ -146,7 +137,7 @@ static void load_text(emitter *em, uint32_t i, bool lanes)
     }
 }
 
-static void store_text(emitter *em, uint32_t i, bool lanes, const kir_section *here)
+static void store_text(emitter *em, uint32_t i, bool lanes)
 {
     const kir_inst *in = &em->k->insts.p[i];
     dfm_dtype d = em->k->args.p[in->arg].dtype;
@@ -166,11 +157,11 @@ static void store_text(emitter *em, uint32_t i, bool lanes, const kir_section *h
     bool rounded = em->k->insts.p[in->ref[0].i].op == KIR_ROUND;
     const char *bf16 = rounded ? "rounded_to_bf16(" : "to_bf16(";
     OUT("] = %s", d == DFM_BF16 ? bf16 : d == DFM_F16 ? "to_f16(" : d == DFM_BOOL ? "0 != (" : "(");
-    ref_text(em, in->ref[0], here);
+    ref_text(em, in->ref[0]);
     OUT(");\n");
 }
 
-static void draw_text(emitter *em, const kir_inst *in, const kir_section *here)
+static void draw_text(emitter *em, const kir_inst *in)
 {
     const ir_random *r = in->random;
     const char *what = r->dist == IR_NORMAL ? "normal"
@@ -178,20 +169,20 @@ static void draw_text(emitter *em, const kir_inst *in, const kir_section *here)
     OUT("dfm_draw_%s(x->seed, %" PRIu64 "u, (uint32_t)x->step, ", what, r->stream);
     if (in->ref[1].i) {
         OUT("(uint32_t)(x->first_sample + ");
-        ref_text(em, in->ref[1], here);
+        ref_text(em, in->ref[1]);
         OUT("), ");
     } else
         OUT("0u, ");
     if (in->ref[2].i) {
         OUT("(uint32_t)");
-        ref_text(em, in->ref[2], here);
+        ref_text(em, in->ref[2]);
     } else {
         for (uint32_t j = 0; j < in->n_iters; j++) OUT("dfm_draw_loop(");
         OUT("0u");
         for (uint32_t j = 0; j < in->n_iters; j++) OUT(", (uint32_t)x->iter[%u])", j);
     }
     OUT(", (uint32_t)");
-    ref_text(em, in->ref[0], here);
+    ref_text(em, in->ref[0]);
     if (r->dist == IR_RANDINT) OUT(", %" PRId64 ", %" PRId64, r->lo, r->hi);
     OUT(")");
 }
@@ -214,7 +205,7 @@ bool cpu_watches_nan(const kir_inst *in)
            (in->red == IR_RED_MAX || in->red == IR_RED_MIN);
 }
 
-static void reduce_text(emitter *em, uint32_t i, const kir_section *here)
+static void reduce_text(emitter *em, uint32_t i)
 {
     const kir_inst *in = &em->k->insts.p[i];
     const char *v = cpu_name(em, "v", i), *top = cpu_name(em, "top", i);
@@ -222,44 +213,45 @@ static void reduce_text(emitter *em, uint32_t i, const kir_section *here)
                    : in->red == IR_RED_ANY ? " | " : " & ";
     if (in->red == IR_RED_ARGMAX) {
         OUT("if (");
-        ref_text(em, in->ref[0], here);
+        ref_text(em, in->ref[0]);
         OUT(" > %s) { %s = ", top, top);
-        ref_text(em, in->ref[0], here);
+        ref_text(em, in->ref[0]);
         OUT("; %s = lane; }\n", v);
     } else if (in->red == IR_RED_MAX || in->red == IR_RED_MIN) {
         OUT("%s = %s %c ", v, v, in->red == IR_RED_MAX ? '<' : '>');
-        ref_text(em, in->ref[0], here);
+        ref_text(em, in->ref[0]);
         OUT(" ? ");
-        ref_text(em, in->ref[0], here);
+        ref_text(em, in->ref[0]);
         OUT(" : %s;\n", v);
         if (!cpu_watches_nan(in)) return;
         cpu_line_start(em);
         OUT("%s |= ", cpu_name(em, "nan", i));
-        ref_text(em, in->ref[0], here);
+        ref_text(em, in->ref[0]);
         OUT(" != ");
-        ref_text(em, in->ref[0], here);
+        ref_text(em, in->ref[0]);
         OUT(";\n");
     } else {
         OUT("%s = %s%s", v, v, op);
-        ref_text(em, in->ref[0], here);
+        ref_text(em, in->ref[0]);
         OUT(";\n");
     }
 }
 
 void cpu_inst_text(emitter *em, uint32_t i, const kir_section *here)
 {
+    em->here = here;
     const kir_inst *in = &em->k->insts.p[i];
     bool lanes = here && here->kind != KIR_ROW;
-    if (in->op == KIR_STORE) { store_text(em, i, lanes, here); return; }
+    if (in->op == KIR_STORE) { store_text(em, i, lanes); return; }
     cpu_line_start(em);
     if (in->op == KIR_ACC) {
         OUT("acc%u[lane] += ", i);
-        ref_text(em, in->ref[0], here);
+        ref_text(em, in->ref[0]);
         OUT(";\n");
         return;
     }
     if (in->op == KIR_REDUCE) {
-        reduce_text(em, i, here);
+        reduce_text(em, i);
         return;
     }
     OUT("const %s %s = ", cpu_value_ctype(in->dtype), cpu_name(em, "v", i));
@@ -276,19 +268,19 @@ void cpu_inst_text(emitter *em, uint32_t i, const kir_section *here)
         OUT("(%s)x->scalars[%u]", cpu_value_ctype(in->dtype), cg_scalar_index(em->m, in->name));
         break;
     case KIR_LOAD: load_text(em, i, lanes); break;
-    case KIR_FN: fn_call(em, in, here); break;
+    case KIR_FN: fn_call(em, in); break;
     case KIR_CONVERT:
         if (in->dtype == DFM_BOOL) OUT("(0 != ");
         else OUT("(%s)(", cpu_value_ctype(in->dtype));
-        ref_text(em, in->ref[0], here);
+        ref_text(em, in->ref[0]);
         OUT(")");
         break;
     case KIR_ROUND:
         OUT("round_bf16(");
-        ref_text(em, in->ref[0], here);
+        ref_text(em, in->ref[0]);
         OUT(")");
         break;
-    case KIR_RANDOM: draw_text(em, in, here); break;
+    case KIR_RANDOM: draw_text(em, in); break;
     default: DFM_ASSERT(!"kernel instruction");
     }
     OUT(";\n");

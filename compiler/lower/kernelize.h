@@ -149,7 +149,6 @@ typedef struct kz_inst {                     /* an instruction before it has a s
     uint8_t level;
     uint32_t phase;
     uint32_t deps[KZ_MAX_DEPS], n_deps;      /* values behind indirect coordinates */
-    bool pinned;                             /* may not be computed twice */
 } kz_inst;
 
 typedef struct kz_memo { kz_val x; uint32_t guard; const ir_ix *coords; kir_ref ref; } kz_memo;

@@ -82,7 +82,6 @@ kir_ref kz_add_inst(kz_kernel *b, kir_inst i)
     for (uint32_t k = 0; k < i.n_conds; k++) place_ix(b, &n, i.guard[k].e);
     if (!is_const_level(i.op)) raise_to(&n, KZ_ROWS, 0);
     if (i.op == KIR_REDUCE || i.op == KIR_ACC) raise_to(&n, KZ_LANES, 0);
-    n.pinned = i.op == KIR_RANDOM;
     dfm_push(b->z->a, &b->insts, n);
     return (kir_ref){b->insts.n - 1};
 }
@@ -366,7 +365,6 @@ static kir_ref pull_gather(kz_kernel *b, kz_val x, const ir_ix *coords, uint32_t
         char name[32];
         snprintf(name, sizeof name, "%%i%u", b->indirect.n);
         d = ir_dim_new(m, dfm_intern(m->names, name), n, (dfm_loc){0});
-        b->insts.p[at.i].pinned = true;
         dfm_push(b->z->a, &b->indirect, ((kir_indirect){d, at}));
     }
     ir_type_info r = *ir_type_of(m, op->type), t = *ir_type_of(m, arg_type(x, 0));

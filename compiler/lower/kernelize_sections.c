@@ -12,15 +12,18 @@ enum { KEEP_COST = 3 };                      /* dearer than this to make again: 
 typedef struct maker {
     kz_kernel *b;
     uint32_t *at;                            /* by instruction: its number in the kernel, or 0 */
+    uint32_t *first;                         /* where it has been made first */
     uint32_t *pass;                          /* by instruction: the pass that made it, + 1 */
     uint32_t now;                            /* current pass + 1; 0 outside */
+    ir_dim *dim;                             /* by indirect dim: that of its value made last */
+    DFM_VEC(kir_indirect) again;             /* dims of values made again */
     uint64_t kept_bytes;
     int64_t lanes;
 } maker;
 
 static bool is_dear(const kir_inst *i)
 {
-    if (i->op != KIR_FN) return false;
+    if (i->op != KIR_FN) return i->op == KIR_RANDOM;
     switch (i->fn) {
     case IR_FN_EXP: case IR_FN_EXPM1: case IR_FN_LOG: case IR_FN_LOG1P: case IR_FN_SIN:
     case IR_FN_COS: case IR_FN_TANH: case IR_FN_ERF: case IR_FN_SIGMOID: case IR_FN_POW:
@@ -43,11 +46,54 @@ static uint32_t cost(const maker *x, uint32_t i)
     if (!is_lane(x, i) || x->pass[i] == x->now) return 0;
     if (x->at[i] && x->b->k->insts.p[x->at[i]].keep) return 1;
     if (n->inst.op == KIR_CONST || n->inst.op == KIR_INDEX) return 0;
-    uint32_t c = is_dear(&n->inst) || n->pinned ? 10 : 1;
+    uint32_t c = is_dear(&n->inst) ? 10 : 1;
     for (int r = 0; r < 3 && c <= KEEP_COST; r++)
         if (n->inst.ref[r].i) c += cost(x, n->inst.ref[r].i);
     for (uint32_t k = 0; k < n->n_deps && c <= KEEP_COST; k++) c += cost(x, n->deps[k]);
     return c;
+}
+
+/* The expression with each indirect dim as that of its value made last. */
+static ir_ix with_dims(const maker *x, ir_ix e)
+{
+    ir_module *m = x->b->z->m;
+    for (uint32_t k = 0; k < x->b->indirect.n; k++) {
+        ir_dim from = x->b->indirect.p[k].dim;
+        ir_ix to = ir_ix_var(m, x->dim[k]);
+        if (!ir_dim_same(from, x->dim[k])) e = ir_ix_subst(m, e, &from, &to, 1);
+    }
+    return e;
+}
+
+static void use_dims(const maker *x, kir_inst *n)
+{
+    dfm_arena *a = x->b->z->a;
+    if (n->op == KIR_INDEX) n->ix = with_dims(x, n->ix);
+    if (n->op == KIR_LOAD || n->op == KIR_STORE) {
+        uint32_t rank = x->b->k->args.p[n->arg].rank;
+        ir_ix *c = dfm_new_n(a, ir_ix, rank + 1);
+        for (uint32_t k = 0; k < rank; k++) c[k] = with_dims(x, n->coords[k]);
+        n->coords = c;
+    }
+    ir_cond *g = dfm_new_n(a, ir_cond, n->n_conds + 1);
+    for (uint32_t k = 0; k < n->n_conds; k++) {
+        g[k] = n->guard[k];
+        g[k].e = with_dims(x, g[k].e);
+    }
+    n->guard = g;
+}
+
+/* A value made again that is used as a coordinate gets a dim of its own. */
+static void name_again(maker *x, uint32_t i)
+{
+    ir_module *m = x->b->z->m;
+    for (uint32_t k = 0; k < x->b->indirect.n; k++) {
+        const kir_indirect *d = &x->b->indirect.p[k];
+        if (d->value.i != i) continue;
+        const char *name = dfm_fmt(x->b->z->a, "%s.%u", ir_dim_str(m, d->dim), x->now);
+        x->dim[k] = ir_dim_new(m, dfm_intern(m->names, name), ir_extent(m, d->dim), (dfm_loc){0});
+        dfm_push(x->b->z->a, &x->again, ((kir_indirect){x->dim[k], {x->at[i]}}));
+    }
 }
 
 static void make(maker *x, uint32_t i)
@@ -56,8 +102,12 @@ static void make(maker *x, uint32_t i)
     kir_inst n = inst_of(x, i)->inst;
     for (int r = 0; r < 3; r++)
         if (n.ref[r].i) n.ref[r].i = x->at[n.ref[r].i];
+    if (x->again.n && inst_of(x, i)->n_deps) use_dims(x, &n);
+    bool again = x->at[i] != 0;
     x->at[i] = kir_push(b->z->k, b->k, n).i;
     x->pass[i] = x->now;
+    if (again) name_again(x, i);
+    else x->first[i] = x->at[i];
 }
 
 /* Make sure that lane value i is usable in the current pass. */
@@ -70,8 +120,7 @@ static void need(maker *x, uint32_t i)
         uint64_t room = x->b->z->lim->row_bytes;
         uint64_t more = (uint64_t)x->lanes * 4;
         if (old->keep) return;
-        bool must = n->pinned && n->inst.op != KIR_RANDOM;
-        if (must || (cost(x, i) > KEEP_COST && x->kept_bytes + more <= room)) {
+        if (cost(x, i) > KEEP_COST && x->kept_bytes + more <= room) {
             old->keep = true;
             x->kept_bytes += more;
             return;
@@ -146,6 +195,9 @@ void kz_finish_kernel(kz_kernel *b)
     maker x = {.b = b, .lanes = kir_lanes(b->z->m, b->k)};
     x.at = dfm_new_n(b->z->a, uint32_t, b->insts.n + 1);
     x.pass = dfm_new_n(b->z->a, uint32_t, b->insts.n + 1);
+    x.first = dfm_new_n(b->z->a, uint32_t, b->insts.n + 1);
+    x.dim = dfm_new_n(b->z->a, ir_dim, b->indirect.n + 1);
+    for (uint32_t i = 0; i < b->indirect.n; i++) x.dim[i] = b->indirect.p[i].dim;
     uint32_t last = 0;
     bool acc = false;
     for (uint32_t i = 1; i < b->insts.n; i++) {
@@ -166,7 +218,8 @@ void kz_finish_kernel(kz_kernel *b)
     if (acc) close_section(b);
     for (uint32_t i = 0; i < b->indirect.n; i++) {
         kir_indirect d = b->indirect.p[i];
-        d.value.i = x.at[d.value.i];
+        d.value.i = x.first[d.value.i];
         if (d.value.i) dfm_push(b->z->a, &b->k->indirect, d);
     }
+    for (uint32_t i = 0; i < x.again.n; i++) dfm_push(b->z->a, &b->k->indirect, x.again.p[i]);
 }

@@ -82,7 +82,7 @@ void gstatements(gen *g, uint32_t n)
         {gs_gather, 3}, {gs_scatter, 3}, {gs_attend, 5},    {gs_conv, 3},     {gs_param, 4},
         {gs_repeat, 5}, {gs_block, 3},   {gs_if, 2},        {gs_rope, 2},     {gs_buffer, 2},
         {gs_op, 8},     {gs_op_vjp, 3},  {gs_branch, 4},    {gs_layers, 3},   {gs_conv2, 2},
-        {gs_ties, 2},
+        {gs_ties, 2},   {gs_lookups, 2},
     };
     uint32_t sum = 0;
     for (uint32_t i = 0; i < DFM_LEN(kinds); i++) sum += (uint32_t)kinds[i].weight;

@@ -99,18 +99,42 @@ void gs_embed(gen *g)
              gfresh(g, "e"));
 }
 
+/* Dims of t gathered along d by i; false: too many, or d among those of i. */
+static bool gathered(gen *g, const gval *t, const gval *i, uint8_t d, dset *r)
+{
+    *r = (dset){0};
+    for (uint32_t k = 0; k < t->ds.n; k++) {
+        dset one = GSET(t->ds.d[k]);
+        *r = t->ds.d[k] == d ? gunion(r, &i->ds) : gunion(r, &one);
+    }
+    return !ghas(&i->ds, d) && r->n <= 5 && gelems(g, r) <= gen_elems(g);
+}
+
 void gs_gather(gen *g)
 {
     gval *t = gpick(g, GF), *i = gpick(g, GI);
     if (!i || !t->ds.n || i->ds.n > 2) return;
     uint8_t d = t->ds.d[grnd(g, t->ds.n)];
-    dset r = {0};
-    for (uint32_t k = 0; k < t->ds.n; k++) {
-        dset one = GSET(t->ds.d[k]);
-        r = t->ds.d[k] == d ? gunion(&r, &i->ds) : gunion(&r, &one);
-    }
-    if (ghas(&i->ds, d) || r.n > 5 || gelems(g, &r) > gen_elems(g)) return;
+    dset r;
+    if (!gathered(g, t, i, d, &r)) return;
     gput(g, GF, &r, "gather(%s, %s, %s)", t->name, grows(g, i, d), gname(g, d));
+}
+
+/* Two tables by one index, the second only after a sum over rows of the first. */
+void gs_lookups(gen *g)
+{
+    gval *t = gpick(g, GF), *u = gpick(g, GF), *i = gpick(g, GI);
+    if (!i || !i->ds.n || i->ds.n > 2 || !t->ds.n) return;
+    uint8_t d = t->ds.d[grnd(g, t->ds.n)];
+    if (!ghas(&u->ds, d)) u = t;
+    dset r, s;
+    if (!gathered(g, t, i, d, &r) || !gathered(g, u, i, d, &s)) return;
+    r = gunion(&r, &s);
+    if (r.n > 5 || gelems(g, &r) > gen_elems(g)) return;
+    const char *rows = grows(g, i, d);
+    gput(g, GF, &r, "gather(0.8 * %s + 0.1, %s, %s) * softmax(2 * gather(%s, %s, %s), %s) * 3",
+         u->name, rows, gname(g, d), t->name, rows, gname(g, d),
+         gname(g, i->ds.d[grnd(g, i->ds.n)]));
 }
 
 void gs_scatter(gen *g)

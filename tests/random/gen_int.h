@@ -108,7 +108,8 @@ typedef void gstmt(gen *g);
 gstmt gs_unary, gs_binary, gs_separated, gs_ints, gs_bools, gs_select, gs_reduce, gs_std,
     gs_overlap;
 gstmt gs_split, gs_merge, gs_slice, gs_concat, gs_stack, gs_unstack, gs_rename, gs_index;
-gstmt gs_linear, gs_contract, gs_embed, gs_gather, gs_scatter, gs_attend, gs_conv, gs_param;
+gstmt gs_linear, gs_contract, gs_embed, gs_gather, gs_lookups, gs_scatter, gs_attend, gs_conv;
+gstmt gs_param;
 gstmt gs_branch, gs_layers, gs_conv2, gs_ties;
 gstmt gs_repeat, gs_block, gs_if, gs_rope, gs_buffer, gs_op, gs_op_vjp;
 void gstatements(gen *g, uint32_t n); /* n of them at random */

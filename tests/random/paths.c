@@ -43,6 +43,22 @@ static void attn(const kir_attn *n, uint32_t *c)
     c[PATH_ATTN_LONG_BACK] += n->backward && n->over > KEYS;
 }
 
+/* Is a value used as coordinate kept for later passes, or made again in them? */
+static bool gathers_later(const kir_kernel *k)
+{
+    for (uint32_t s = 0, n = 0; s < k->sections.n; s++) {
+        uint32_t first = k->sections.p[s].first, end = first + k->sections.p[s].n;
+        bool here = false;
+        for (uint32_t i = 0; i < k->indirect.n && k->sections.p[s].kind == KIR_PASS; i++) {
+            uint32_t v = k->indirect.p[i].value.i;
+            if (k->insts.p[v].keep) return true;
+            here |= v >= first && v < end;
+        }
+        if ((n += here) > 1) return true;
+    }
+    return false;
+}
+
 static void kernel(const kir_module *m, const kir_kernel *k, uint32_t *c)
 {
     bool row = false, keep = false, guard = false, draw = false, column = false;
@@ -61,6 +77,7 @@ static void kernel(const kir_module *m, const kir_kernel *k, uint32_t *c)
     c[PATH_KERNEL_COLUMNS] += column && k->block_dim.i && ir_extent(m->ir, k->block_dim) > 1;
     c[PATH_KERNEL_ROW_COLUMN] += row && column;
     c[PATH_KERNEL_GATHER] += k->indirect.n > 0;
+    c[PATH_KERNEL_GATHERS] += gathers_later(k);
     c[PATH_KERNEL_GUARD] += guard;
     c[PATH_KERNEL_DRAW] += draw;
     c[PATH_KERNEL_WIDE] += kir_lanes(m->ir, k) > LANES;
