@@ -38,6 +38,11 @@ uint8_t gdim_new(gen *g, int extent, const char *format, ...)
 
 const char *gname(const gen *g, uint8_t d) { return g->dims[d].name; }
 int gextent(const gen *g, uint8_t d) { return g->dims[d].extent; }
+double gfactor(const gen *g, uint8_t d, double most)
+{
+    double x = 3.0 / gextent(g, d);          /* (1 + x)^extent < 20.1 */
+    return x < most ? x : most;
+}
 
 const char *gdims(gen *g, const dset *s)
 {

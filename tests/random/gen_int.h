@@ -73,6 +73,8 @@ uint8_t gdim_new(gen *g, int extent, const char *format, ...) /* format: its def
     __attribute__((format(printf, 3, 4)));
 const char *gname(const gen *g, uint8_t d);
 int gextent(const gen *g, uint8_t d);
+/* At most `most`; the product of 1 + it along d is moderate. */
+double gfactor(const gen *g, uint8_t d, double most);
 const char *gdims(gen *g, const dset *s); /* "B, S, D" */
 bool ghas(const dset *s, uint8_t d);
 bool gsubset(const dset *a, const dset *b);

@@ -120,7 +120,8 @@ static void reductions(chain *c, uint32_t k)
                       rest, i, x, p, i);
         break;
     case 3:
-        dfm_sb_printf(&c->sb, "  %s[%s] = prod[%s](1 + 0.1 * sin(%s[%s]))\n", r, rest, i, x, p);
+        dfm_sb_printf(&c->sb, "  %s[%s] = prod[%s](1 + %g * sin(%s[%s]))\n", r, rest, i,
+                      gfactor(g, c->ds.d[k], 0.1), x, p);
         break;
     default:
         dfm_sb_printf(&c->sb,

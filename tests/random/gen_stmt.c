@@ -213,7 +213,7 @@ void gs_reduce(gen *g)
     } else if (k == 2 || k == 3) {
         gput(g, GF, &r, "%s(%s, %s) * 0.1", f[k], separated(g, v, d), gname(g, d));
     } else if (k == 4) {
-        gput(g, GF, &r, "prod(1 + 0.2 * tanh(%s), %s)", x, gname(g, d));
+        gput(g, GF, &r, "prod(1 + %g * tanh(%s), %s)", gfactor(g, d, 0.2), x, gname(g, d));
     } else if (k == 6 && v->ds.n > 1 && gchance(g, 60)) {
         uint8_t e = r.d[grnd(g, r.n)];
         r = gwithout(&r, e);
