@@ -238,7 +238,7 @@ def arguments(argv=None):
     if o.rounds < 1 or o.runs < 1 or o.threads < 1:
         parser.error("--rounds, --runs and --threads are at least 1")
     for word in o.also:
-        name, equals, options = word.partition("=")
+        name, _, options = word.partition("=")
         if not name or not options.strip():
             parser.error("--also '%s' is not NAME=OPTIONS, as half='--memory 950MiB'" % word)
     if o.also and "bf16" in names:

@@ -12,11 +12,9 @@ enum { KEEP_COST = 3 };                      /* dearer than this to make again: 
 typedef struct maker {
     kz_kernel *b;
     uint32_t *at;                            /* by instruction: its number in the kernel, or 0 */
-    uint32_t *first;                         /* where it has been made first */
     uint32_t *pass;                          /* by instruction: the pass that made it, + 1 */
     uint32_t now;                            /* current pass + 1; 0 outside */
     ir_dim *dim;                             /* by indirect dim: that of its value made last */
-    DFM_VEC(kir_indirect) again;             /* dims of values made again */
     uint64_t kept_bytes;
     int64_t lanes;
 } maker;
@@ -83,16 +81,18 @@ static void use_dims(const maker *x, kir_inst *n)
     n->guard = g;
 }
 
-/* A value made again that is used as a coordinate gets a dim of its own. */
-static void name_again(maker *x, uint32_t i)
+/* A value that is used as a coordinate stands for its dim; made again, for one of its own. */
+static void stand_for_dims(maker *x, uint32_t i, bool again)
 {
     ir_module *m = x->b->z->m;
     for (uint32_t k = 0; k < x->b->indirect.n; k++) {
         const kir_indirect *d = &x->b->indirect.p[k];
         if (d->value.i != i) continue;
         const char *name = dfm_fmt(x->b->z->a, "%s.%u", ir_dim_str(m, d->dim), x->now);
-        x->dim[k] = ir_dim_new(m, dfm_intern(m->names, name), ir_extent(m, d->dim), (dfm_loc){0});
-        dfm_push(x->b->z->a, &x->again, ((kir_indirect){x->dim[k], {x->at[i]}}));
+        if (again)
+            x->dim[k] =
+                ir_dim_new(m, dfm_intern(m->names, name), ir_extent(m, d->dim), (dfm_loc){0});
+        dfm_push(x->b->z->a, &x->b->k->indirect, ((kir_indirect){x->dim[k], {x->at[i]}}));
     }
 }
 
@@ -102,12 +102,11 @@ static void make(maker *x, uint32_t i)
     kir_inst n = inst_of(x, i)->inst;
     for (int r = 0; r < 3; r++)
         if (n.ref[r].i) n.ref[r].i = x->at[n.ref[r].i];
-    if (x->again.n && inst_of(x, i)->n_deps) use_dims(x, &n);
+    if (inst_of(x, i)->n_deps) use_dims(x, &n);
     bool again = x->at[i] != 0;
     x->at[i] = kir_push(b->z->k, b->k, n).i;
     x->pass[i] = x->now;
-    if (again) name_again(x, i);
-    else x->first[i] = x->at[i];
+    stand_for_dims(x, i, again);
 }
 
 /* Make sure that lane value i is usable in the current pass. */
@@ -195,7 +194,6 @@ void kz_finish_kernel(kz_kernel *b)
     maker x = {.b = b, .lanes = kir_lanes(b->z->m, b->k)};
     x.at = dfm_new_n(b->z->a, uint32_t, b->insts.n + 1);
     x.pass = dfm_new_n(b->z->a, uint32_t, b->insts.n + 1);
-    x.first = dfm_new_n(b->z->a, uint32_t, b->insts.n + 1);
     x.dim = dfm_new_n(b->z->a, ir_dim, b->indirect.n + 1);
     for (uint32_t i = 0; i < b->indirect.n; i++) x.dim[i] = b->indirect.p[i].dim;
     uint32_t last = 0;
@@ -216,10 +214,4 @@ void kz_finish_kernel(kz_kernel *b)
     for (uint32_t i = 1; i < b->insts.n; i++)
         if (flushed(&x, inst_of(&x, i))) make(&x, i);
     if (acc) close_section(b);
-    for (uint32_t i = 0; i < b->indirect.n; i++) {
-        kir_indirect d = b->indirect.p[i];
-        d.value.i = x.first[d.value.i];
-        if (d.value.i) dfm_push(b->z->a, &b->k->indirect, d);
-    }
-    for (uint32_t i = 0; i < x.again.n; i++) dfm_push(b->z->a, &b->k->indirect, x.again.p[i]);
 }

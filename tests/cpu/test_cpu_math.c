@@ -85,6 +85,9 @@ static void test_special(void **state)
     assert_int_equal(floor_mod(-7, 2), 1);
     assert_int_equal(floor_mod(7, -2), -1);
     assert_int_equal(floor_div(7, 0), 0);
+    assert_int_equal(to_bf16(1.00390625f), 0x3f80);      /* a tie goes to even */
+    assert_int_equal(to_bf16(1.01171875f), 0x3f82);
+    assert_true(isnan(from_bf16(to_bf16(NAN))));
 }
 
 /* Every upper half with what lies around the ends and the middle below it: also infinities, all

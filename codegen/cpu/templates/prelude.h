@@ -37,8 +37,7 @@ INLINE int64_t clamp_int(int64_t a, int64_t lo, int64_t hi)
 
 /* -- bf16 ------------------------------------------------------------------------------------- */
 INLINE float from_bf16(uint16_t x) { return as_float((int32_t)((uint32_t)x << 16)); }
-/* The nearest bf16 as the upper half of a word, ties to even; NaN stays NaN. Words of 32 bits all
- * through: where 16 come into it, a compiler of vectors packs and unpacks. */
+/* The nearest bf16 as the upper half of a word, ties to even; NaN stays NaN. */
 INLINE uint32_t bf16_above(float f)
 {
     uint32_t u = (uint32_t)as_int(f);
