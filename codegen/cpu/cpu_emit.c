@@ -22,6 +22,7 @@ enum {
     NEXT_ROW = 16 * 1024,                /* bytes of a row that are fetched ahead */
     LINE_FLOATS = 16,
     BUSY = 10,                           /* operations per stream: the processor fetches alone */
+    BUSY_PASSES = 16,                    /* the same where there are several passes */
     DEAR = 20,                           /* operations of an elementary function */
     LEAST_CHUNK = 64,                    /* lanes between two rounds of prefetching */
     CHUNK_FLOATS = 4096,                 /* of all streams, on their way at a time */
@@ -156,16 +157,23 @@ static bool is_written(const emitter *em, uint32_t i)
     return false;
 }
 
-/* Asks for what comes next of all streams, results too: their lines must be there before a store
- * can retire, and be nobody else's: another core may have them from a buffer that lay there
+/* A pass and how many there are: each asks for its share of the streams. of 0: none does. */
+typedef struct turn {
+    uint32_t at, of;
+} turn;
+
+/* Asks for what comes next of this turn's streams, results too: their lines must be there before a
+ * store can retire, and be nobody else's: another core may have them from a buffer that lay there
  * before. chunk 0: the rows of the next tile. Else the next `chunk` lanes of these rows or,
  * from the last on, the first ones of the next tile. */
-static void prefetch(emitter *em, int64_t chunk)
+static void prefetch(emitter *em, int64_t chunk, turn t)
 {
     int64_t lanes = kir_lanes(em->ir, em->k);
     bool open = false;
+    uint32_t streams = 0, stream = 0;
+    for (uint32_t i = 1; i < em->k->insts.n; i++) streams += is_first_of_stream(em, i);
     for (uint32_t i = 1; i < em->k->insts.n; i++) {
-        if (!is_first_of_stream(em, i)) continue;
+        if (!is_first_of_stream(em, i) || stream++ * t.of / streams != t.at) continue;
         if (!open)
             LINE("for (int l = 0; l < %" PRId64 "; l += %d) {", chunk ? chunk : lanes, LINE_FLOATS);
         open = true;
@@ -185,6 +193,13 @@ static void prefetch(emitter *em, int64_t chunk)
     if (open) LINE("}");
 }
 
+static uint32_t passes_of(const kir_kernel *k)
+{
+    uint32_t n = 0;
+    for (uint32_t s = 0; s < k->sections.n; s++) n += k->sections.p[s].kind == KIR_PASS;
+    return n;
+}
+
 /* Is there so much to compute that fetching ahead would only hold it up? */
 static bool is_busy(const emitter *em)
 {
@@ -195,7 +210,7 @@ static bool is_busy(const emitter *em)
         if (em->level[i] != 2) continue;
         work += in->op == KIR_RANDOM || (in->op == KIR_FN && cpu_fn_is_dear(in->fn)) ? DEAR : 1;
     }
-    return work > BUSY * streams;
+    return work > (passes_of(em->k) > 1 ? BUSY_PASSES : BUSY) * streams;
 }
 
 /* Lanes between two rounds of prefetching in the only pass of a kernel; 0: all before it. */
@@ -212,7 +227,7 @@ static int64_t chunk_of(const emitter *em, const kir_section *s)
     return 0;
 }
 
-static void lane_section(emitter *em, const kir_section *s, bool ahead)
+static void lane_section(emitter *em, const kir_section *s, turn t)
 {
     dfm_sb clauses = dfm_sb_make(em->a);
     bool simd = true;
@@ -221,13 +236,13 @@ static void lane_section(emitter *em, const kir_section *s, bool ahead)
         for (em->row = 0; em->row < n; em->row++) simd &= declare_pass(em, s, i, &clauses);
         em->row = 0;
     }
-    int64_t chunk = ahead ? chunk_of(em, s) : 0;
+    int64_t chunk = t.of == 1 ? chunk_of(em, s) : 0;
     if (chunk) {
         LINE("for (int c = 0; c < %" PRId64 "; c += %" PRId64 ") {", em->group_extent[0], chunk);
         em->indent++;
-        prefetch(em, chunk);
-    } else if (ahead)
-        prefetch(em, 0);
+        prefetch(em, chunk, t);
+    } else if (t.of)
+        prefetch(em, 0, t);
     for (uint32_t g = 0; g < em->n_groups; g++) {
         bool inner = g + 1 == em->n_groups;
         if (inner && simd) LINE("_Pragma(\"omp simd%s\")", dfm_sb_cstr(&clauses));
@@ -289,16 +304,15 @@ static bool is_bf16_lane(const emitter *em, uint32_t i)
 static int best_tile(const emitter *em)
 {
     const kir_kernel *k = em->k;
-    int64_t lanes = kir_lanes(em->ir, k), insts = 0, passes = 0;
+    int64_t lanes = kir_lanes(em->ir, k), insts = 0;
     int tile = MOST_TILE;
-    for (uint32_t s = 0; s < k->sections.n; s++) passes += k->sections.p[s].kind == KIR_PASS;
     for (uint32_t i = 1; i < k->insts.n; i++) {
         const kir_inst *in = &k->insts.p[i];
         insts += em->level[i] == 2;
         if (in->op == KIR_RANDOM || (in->op == KIR_REDUCE && in->red == IR_RED_ARGMAX)) return 1;
         if (is_bf16_lane(em, i)) tile = BF16_TILE;
     }
-    bool is_long = passes == 1 && lanes >= LONG_ROW;
+    bool is_long = passes_of(k) == 1 && lanes >= LONG_ROW;
     while (tile > 1 && ((!is_long && lanes * tile > SHORT_TILE) || insts * tile > TILE_INSTS))
         tile /= 2;
     return tile;
@@ -400,13 +414,14 @@ static void tile_sections(emitter *em, int tile)
 {
     const kir_kernel *k = em->k;
     bool ahead = em->tile_dim.i && kir_lanes(em->ir, k) * 4 <= NEXT_ROW && !is_busy(em);
+    turn t = {0, ahead ? passes_of(k) : 0};
     em->tile = tile;
     declare_kept(em);
     for (uint32_t s = 0; s < k->sections.n; s++) {
         const kir_section *sec = &k->sections.p[s];
         if (sec->kind == KIR_PASS) {
-            lane_section(em, sec, ahead);
-            ahead = false;
+            lane_section(em, sec, t);
+            t.at++;
         }
         if (sec->kind == KIR_ROW) section_insts(em, sec);
     }
@@ -458,7 +473,7 @@ static void blocks(emitter *em, int64_t parts, int64_t rest)
          k->block, rest, k->block, rest);
     rows(em);
     for (uint32_t s = 0; s < k->sections.n; s++)
-        if (k->sections.p[s].kind == KIR_FLUSH) lane_section(em, &k->sections.p[s], false);
+        if (k->sections.p[s].kind == KIR_FLUSH) lane_section(em, &k->sections.p[s], (turn){0, 0});
     em->indent--;
     LINE("}");
 }
