@@ -3,6 +3,8 @@ if(TARGET dfm_codegen)
     LIBS dfm_codegen dfm_kir dfm_ir dfm_cpu_gemm dfm_base)
   dfm_test(test_code_open LABELS fast SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_code_open.c
     LIBS dfm_codegen dfm_kir dfm_ir dfm_cpu_gemm dfm_base)
+  dfm_test(test_cpu_fetch LABELS fast SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_cpu_fetch.c
+    LIBS dfm_codegen dfm_kir dfm_ir dfm_cpu_gemm dfm_base)
   dfm_test(test_cpu_attn LABELS numeric TIMEOUT 900 SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_cpu_attn.c
     LIBS dfm_codegen dfm_kir dfm_ir dfm_cpu_gemm dfm_base OpenMP::OpenMP_C)
   dfm_test(test_cpu_product LABELS numeric TIMEOUT 900 SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_cpu_product.c
