@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """mutants.py: does the generator find what is broken? By hand; minutes. Standard library only.
 
-    python3 tests/random/mutants.py [--only WORD] [--seeds 16..271] [--list]
+    python3 tests/random/mutants.py [--only WORD] [--seeds 16..271]
+    python3 tests/random/mutants.py --list          only says where each would be (what ctest runs)
 
 Each mutant is one wrong line in the compiler, the emitter or a template, in a copy of the tree under
 build/mutants. It is found if a program fails among the seeds. A mutant whose line is no longer there
@@ -66,14 +67,14 @@ MUTANTS = [
      swap("__builtin_fmaf(top[i], 0x1.62e43p-1f, f_log(sum[i]))", "f_log(sum[i])")),
     ("attention backward: no dot product", "codegen/cpu/templates/attn_bwd.c",
      swap("mean[i] = -t;", "mean[i] = 0 * t;")),
-    ("product: later parts of a sum replace the first", "codegen/cpu/templates/gemm.c",
+    ("product: later parts of a sum replace the first", "codegen/cpu/templates/gemm_result.h",
      swap("if (!d->first) v += *(const vec *)s;", "")),
     ("product: edges forget their last step", "codegen/cpu/cpu_micro.c",
      swap("rest = x->kc %% %d;", "rest = x->kc %% %d / 2 * 2;")),
-    ("product: no bias in vectors", "codegen/cpu/templates/gemm.c",
+    ("product: no bias in vectors", "codegen/cpu/templates/gemm_result.h",
      swap("v += *(const vec *)(d->bias + j);", "")),
     ("epilogue: a last block that is short is left out", "codegen/cpu/templates/gemm.c",
-     swap("(m1 + EPI_BLOCK - 1) / EPI_BLOCK", "m1 / EPI_BLOCK")),
+     swap("(m1 + g->epi_block - 1) / g->epi_block", "m1 / g->epi_block")),
     ("memory plan: neighbours in time overlap", "compiler/lower/",
      swap("a->from <= b->to && b->from <= a->to", "a->from < b->to && b->from < a->to")),
     ("memory plan: loops do not hold what is read first", "compiler/lower/",
@@ -96,15 +97,14 @@ def run(command, where, seconds):
     return subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=seconds)
 
 
-def apply(tree, place, change):
-    """The file that the change fits, with its old text; None if none does."""
+def changed(tree, place, change):
+    """The file that the change fits, its old text and its new one; None if none does."""
     path = tree / place
     for f in sorted(path.rglob("*.[ch]")) if path.is_dir() else [path]:
         old = f.read_text()
         new = change(old)
         if new is not None and new != old:
-            f.write_text(new)
-            return f, old
+            return f, old, new
     return None
 
 
@@ -149,23 +149,22 @@ def main():
     a.add_argument("--list", action="store_true")
     a = a.parse_args()
     chosen = [m for m in MUTANTS if a.only in m[0]]
-    if a.list:
-        for name, place, _ in chosen:
-            print("%-50s %s" % (name, place))
-        return
+    at = {m[0]: changed(ROOT, m[1], m[2]) for m in chosen}
+    gone = [name for name in at if not at[name]]
+    for name in at if a.list else gone:
+        print("%-50s %s" % (name, at[name][0].relative_to(ROOT) if at[name] else "its line is gone"))
+    if a.list or gone:
+        sys.exit(1 if gone else 0)
     tree = ROOT / "build" / "mutants"
     prepare(tree)
     found, bad = 0, []
     for name, place, change in chosen:
         since = time.time()
-        at = apply(tree, place, change)
-        if not at:
-            bad.append(name)
-            print("%-50s its line is gone" % name, flush=True)
-            continue
+        file, old, new = changed(tree, place, change)
+        file.write_text(new)
         ok, text = build(tree)
         hit, words = judge(tree, a.seeds) if ok else (False, "does not build: " + text)
-        at[0].write_text(at[1])
+        file.write_text(old)
         found += hit
         if not hit:
             bad.append(name)

@@ -15,3 +15,10 @@ if(TARGET dfm_driver)
   add_test(NAME random_programs COMMAND test_random_programs)
   set_tests_properties(random_programs PROPERTIES LABELS numeric TIMEOUT 900)
 endif()
+
+find_package(Python3 COMPONENTS Interpreter)
+if(Python3_FOUND)
+  add_test(NAME random_mutants_list COMMAND ${Python3_EXECUTABLE} -B
+    ${CMAKE_CURRENT_LIST_DIR}/mutants.py --list)
+  set_tests_properties(random_mutants_list PROPERTIES LABELS fast)
+endif()
