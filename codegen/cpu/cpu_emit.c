@@ -144,8 +144,16 @@ static bool is_first_of_stream(const emitter *em, uint32_t i)
 {
     if (!stream_step(em, i)) return false;
     for (uint32_t j = 1; j < i; j++)
-        if (stream_step(em, j) && same_stream(em, i, j)) return false;
+        if (em->starts[j] && same_stream(em, i, j)) return false;
     return true;
+}
+
+static void find_streams(emitter *em)
+{
+    for (uint32_t i = 1; i < em->k->insts.n; i++) {
+        em->starts[i] = is_first_of_stream(em, i);
+        em->n_streams += em->starts[i];
+    }
 }
 
 static bool is_written(const emitter *em, uint32_t i)
@@ -170,10 +178,9 @@ static void prefetch(emitter *em, int64_t chunk, turn t)
 {
     int64_t lanes = kir_lanes(em->ir, em->k);
     bool open = false;
-    uint32_t streams = 0, stream = 0;
-    for (uint32_t i = 1; i < em->k->insts.n; i++) streams += is_first_of_stream(em, i);
+    uint32_t stream = 0;
     for (uint32_t i = 1; i < em->k->insts.n; i++) {
-        if (!is_first_of_stream(em, i) || stream++ * t.of / streams != t.at) continue;
+        if (!em->starts[i] || stream++ * t.of / em->n_streams != t.at) continue;
         if (!open)
             LINE("for (int l = 0; l < %" PRId64 "; l += %d) {", chunk ? chunk : lanes, LINE_FLOATS);
         open = true;
@@ -203,14 +210,13 @@ static uint32_t passes_of(const kir_kernel *k)
 /* Is there so much to compute that fetching ahead would only hold it up? */
 static bool is_busy(const emitter *em)
 {
-    int64_t work = 0, streams = 0;
+    int64_t work = 0;
     for (uint32_t i = 1; i < em->k->insts.n; i++) {
         const kir_inst *in = &em->k->insts.p[i];
-        streams += is_first_of_stream(em, i);
         if (em->level[i] != 2) continue;
         work += in->op == KIR_RANDOM || (in->op == KIR_FN && cpu_fn_is_dear(in->fn)) ? DEAR : 1;
     }
-    return work > (passes_of(em->k) > 1 ? BUSY_PASSES : BUSY) * streams;
+    return work > (passes_of(em->k) > 1 ? BUSY_PASSES : BUSY) * em->n_streams;
 }
 
 /* Lanes between two rounds of prefetching in the only pass of a kernel; 0: all before it. */
@@ -220,7 +226,7 @@ static int64_t chunk_of(const emitter *em, const kir_section *s)
     int64_t most = CHUNK_FLOATS / em->tile, n = 0;
     for (uint32_t i = s->first; i < s->first + s->n; i++) {
         if (em->k->insts.p[i].op == KIR_REDUCE) return 0;
-        n += is_first_of_stream(em, i);
+        n += em->starts[i];
     }
     for (int64_t c = n ? most / n : 0; c >= LEAST_CHUNK; c -= LINE_FLOATS)
         if (c % LINE_FLOATS == 0 && lanes % c == 0 && lanes > c) return c;
@@ -512,12 +518,14 @@ void cpu_emit_kernel(dfm_sb *out, const kir_module *m, const kir_kernel *k, cons
     em->level = dfm_new_n(a, uint8_t, k->insts.n);
     em->varies = dfm_new_n(a, bool, k->insts.n);
     em->direct = dfm_new_n(a, uint32_t, k->insts.n);
+    em->starts = dfm_new_n(a, bool, k->insts.n);
     em->dim_text = dfm_new_n(a, const char *, m->ir->dims.n);
     for (uint32_t r = 0; r < k->n_rows; r++) em->dim_text[k->rows[r].i] = dfm_fmt(a, "r%u", r);
     if (k->block_dim.i) em->dim_text[k->block_dim.i] = "part";
     cpu_analyse(em);
     choose_tile(em);
     find_direct(em);
+    find_streams(em);
 
     OUT("\n/* %s */\n", dfm_name_str(m->ir->names, k->name));
     blocks_function(em, symbol, parts, rest);

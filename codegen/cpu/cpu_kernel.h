@@ -36,6 +36,8 @@ typedef struct emitter {
     bool *varies;                        /* by instruction: differs between the rows of a tile */
     uint32_t *direct;                    /* by instruction: ACC: the STORE in whose memory it sums;
                                             such a STORE: its ACC; else 0 */
+    bool *starts;                        /* by instruction: the first access of a stream */
+    uint32_t n_streams;
     uint32_t n_groups;                   /* merged lane dims */
     uint32_t group_last[KIR_MAX_RANK];   /* last lane dim of the group */
     int64_t group_extent[KIR_MAX_RANK];
