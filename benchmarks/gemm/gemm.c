@@ -63,7 +63,7 @@ static double now(void)
 /* Pages as the runtime's arena has them. */
 static void *pages(size_t bytes)
 {
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *p = mmap(NULL, bytes ? bytes : 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED) stop("mmap", "no memory");
     madvise(p, bytes, MADV_HUGEPAGE);
     return p;

@@ -7,7 +7,7 @@
 /* Texts embedded at build time (codegen/embed.c). */
 extern const char cg_text_prelude[], cg_text_attn_fwd[], cg_text_attn_bwd[], cg_text_attn_tile[],
     cg_text_amx_tile[], cg_text_gemm[], cg_text_gemm_amx[], cg_text_gemm_result[],
-    cg_text_gemm_tile[], cg_text_gemm_vector[], cg_text_philox[];
+    cg_text_gemm_tile[], cg_text_gemm_vector[], cg_text_philox[], cg_text_thin[];
 
 /* -- cpu_emit.c ----------------------------------------------------------------------------- */
 /* One kernel as two C functions: `symbol`(const kctx *, void *const *p) does all of it, on all

@@ -7,6 +7,7 @@
 
 #include "codegen/cpu/cpu.h"
 #include "codegen/cpu/cpu_micro.h"
+#include "codegen/cpu/cpu_thin.h"
 #include "runtime/base/cpu.h"
 
 enum {
@@ -60,6 +61,8 @@ static int64_t f32_least = 32;               /* rows, columns, sum of an f32 pro
 
 void cpu_product_least(int64_t least) { f32_least = least; }
 
+static bool is_thin(const kir_gemm *g) { return cpu_thin(g, f32_least, (char[8]){0}); }
+
 /* f32 all through, where there are tiles. */
 static bool kind_tiles(cpu_product_kind k, const cpu_product_level *l)
 {
@@ -68,7 +71,7 @@ static bool kind_tiles(cpu_product_kind k, const cpu_product_level *l)
 
 bool cpu_product_tiles(const kir_gemm *g, const cpu_product_level *l)
 {
-    return kind_tiles(cpu_product_kind_of(g), l);
+    return !is_thin(g) && kind_tiles(cpu_product_kind_of(g), l);
 }
 
 bool cpu_product_own(const kir_gemm *g, const cpu_product_level *l, const char **out_why)
@@ -85,6 +88,7 @@ bool cpu_product_own(const kir_gemm *g, const cpu_product_level *l, const char *
     if (half && l->bf16 && g->k % 2) return *why = "generated: an odd number of bf16 terms", true;
     if (half && l->bf16) return *why = "oneDNN: the processor has bf16 instructions", false;
     if (half) return *why = "generated: bf16 is converted while it is packed", true;
+    if (is_thin(g)) return *why = "generated: few rows or terms, the weights pass by once", true;
     if (g->m < f32_least || g->n < f32_least || g->k < f32_least)
         return *why = "oneDNN: it is small or thin, packing would not pay", false;
     *why = l->tiles ? "generated: tiles of AMX, each f32 as three bf16"
@@ -149,7 +153,7 @@ static bool is_tiled(const kir_gemm *g)
 
 bool cpu_product_takes_epi(const kir_gemm *g, const kir_kernel *k, const cpu_product_level *l)
 {
-    if (!cpu_product_own(g, l, NULL)) return false;          /* so the level has registers */
+    if (!cpu_product_own(g, l, NULL) || is_thin(g)) return false;    /* the level has registers */
     const piece p = piece_of(g, l);
     int64_t step = row_step(k, p.mr), width = ceil_div(g->n, p.nr) * p.nr;
     if (step > most_rows(g, k)) return false;
@@ -182,6 +186,7 @@ static uint64_t packed_bytes(const kir_gemm *g, const cpu_product_level *l)
 /* With tiles there is a word behind, for what packing met. */
 uint64_t cpu_product_scratch(const kir_gemm *g, const cpu_product_level *l)
 {
+    if (is_thin(g)) return 0;
     return packed_bytes(g, l) + (cpu_product_tiles(g, l) ? 64 : 0);
 }
 
@@ -203,10 +208,19 @@ static char letter_of(dfm_dtype d) { return d == DFM_BF16 ? 'h' : 'f'; }
 cpu_product_kind cpu_product_kind_of(const kir_gemm *g)
 {
     const strides s = strides_of(g);
+    cpu_product_kind thin;
+    if (cpu_thin(g, f32_least, thin.letters)) return thin;
     return (cpu_product_kind){{letter_of(g->a.dtype),
                                g->sa[2] == 1 ? 'm' : g->sa[3] == 1 ? 'k' : 's',
                                letter_of(g->b.dtype), s.b[3] == 1 ? 'n' : s.b[2] == 1 ? 'k' : 's',
                                letter_of(g->c.dtype), s.c[3] == 1 ? 'n' : 's'}};
+}
+
+static bool is_thin_kind(cpu_product_kind k) { return k.letters[0] == 't'; }
+
+bool cpu_product_shares(cpu_product_kind a, cpu_product_kind b)
+{
+    return is_thin_kind(a) ? is_thin_kind(b) : !strcmp(a.letters, b.letters);
 }
 
 static void define(dfm_sb *out, const char *name, int64_t value)
@@ -238,6 +252,10 @@ void cpu_emit_product_driver(dfm_sb *out, cpu_product_kind kind, const cpu_produ
         "MAY_TILE", "A_BY_M", "A_BY_K", "B_BY_N", "B_BY_K", "C_BY_N", "A_M", "A_K", "B_K",
         "B_N", "C_M", "C_N", "TA", "LA", "VA", "TB", "LB", "VB", "TC", "LC", "VC"};
     const char *k = kind.letters;
+    if (is_thin_kind(kind)) {
+        cpu_emit_thin_driver(out, k);
+        return;
+    }
     dfm_sb_printf(out, "\n#define FN multiply_%s\n", k);
     for (int i = 0; i < 3; i++) {
         bool half = k[2 * i] == 'h';
@@ -265,9 +283,11 @@ void cpu_emit_product_driver(dfm_sb *out, cpu_product_kind kind, const cpu_produ
 }
 
 /* The innermost loops at the edges of C, if there are such; a text may hold several products. */
-static void emit_edges(dfm_sb *out, dfm_sb *fields, const cpu_product_level *l, int last_mr,
-                       int last_nv)
+static void emit_edges(dfm_sb *out, dfm_sb *fields, const kir_gemm *g, const cpu_product_level *l)
 {
+    const int64_t nr = piece_of(g, l).nr, panels = ceil_div(g->n, nr);
+    const int last_mr = (int)(g->m % l->mr);
+    const int last_nv = (int)ceil_div(g->n - (panels - 1) * nr, l->vl);
     static const char *const fields_of[] = {"few_rows", "few_columns", "corner"};
     for (int i = 0; i < 3; i++) {
         char name[64];
@@ -289,15 +309,27 @@ static void put_strides(dfm_sb *out, const char *name, const int64_t s[4])
                   s[1], s[2], s[3]);
 }
 
+/* How it is cut and packed. */
+static void put_blocks(dfm_sb *out, const kir_gemm *g, const cpu_product_level *l,
+                       const char *edges)
+{
+    const blocks b = blocks_of(g, l);
+    const int64_t nr = piece_of(g, l).nr, panels = ceil_div(g->n, nr);
+    const int64_t last_nv = ceil_div(g->n - (panels - 1) * nr, l->vl);
+    dfm_sb_printf(out, "\n    .mc = %" PRId64 ", .kc = %" PRId64 ", .pt = %" PRId64
+                       ", .m_blocks = %" PRId64 ", .k_blocks = %" PRId64 ", .panels = %" PRId64
+                       ",\n    .width = %" PRId64 ", .packed = %" PRIu64 ", .last_nv = %" PRId64
+                       ", .tiled = %d,%s",
+                  b.mc, b.kc, b.pt, ceil_div(g->m, b.mc), ceil_div(g->k, b.kc), panels,
+                  ceil_div(g->n, l->vl) * l->vl, packed_bytes(g, l), last_nv, is_tiled(g), edges);
+}
+
 void cpu_emit_product(dfm_sb *out, const kir_gemm *g, const cpu_product_level *l,
                       const char *symbol, const char *epilogue)
 {
-    const blocks b = blocks_of(g, l);
     const strides s = strides_of(g);
-    const int64_t nr = piece_of(g, l).nr, panels = ceil_div(g->n, nr);
-    const int64_t last_nv = ceil_div(g->n - (panels - 1) * nr, l->vl);
     dfm_sb edges = dfm_sb_make(out->arena);
-    if (!cpu_product_tiles(g, l)) emit_edges(out, &edges, l, (int)(g->m % l->mr), (int)last_nv);
+    if (!is_thin(g) && !cpu_product_tiles(g, l)) emit_edges(out, &edges, g, l);
     if (epilogue)
         dfm_sb_printf(out, "\nvoid %s_blocks(const kctx *, void *const *, int64_t, int64_t);",
                       epilogue);
@@ -307,13 +339,8 @@ void cpu_emit_product(dfm_sb *out, const kir_gemm *g, const cpu_product_level *l
     put_strides(out, "a", g->sa);
     put_strides(out, "b", s.b);
     put_strides(out, "c", s.c);
-    dfm_sb_printf(out, "\n    .mc = %" PRId64 ", .kc = %" PRId64 ", .pt = %" PRId64
-                       ", .m_blocks = %" PRId64 ", .k_blocks = %" PRId64 ", .panels = %" PRId64
-                       ",\n    .width = %" PRId64 ", .packed = %" PRIu64 ", .last_nv = %" PRId64
-                       ", .tiled = %d, .bias = %d,%s",
-                  b.mc, b.kc, b.pt, ceil_div(g->m, b.mc), ceil_div(g->k, b.kc), panels,
-                  ceil_div(g->n, l->vl) * l->vl, packed_bytes(g, l), last_nv, is_tiled(g),
-                  g->bias.buf.i != 0, dfm_sb_cstr(&edges));
+    if (!is_thin(g)) put_blocks(out, g, l, dfm_sb_cstr(&edges));
+    if (g->bias.buf.i) dfm_sb_puts(out, " .bias = 1,");
     if (epilogue)
         dfm_sb_printf(out, " .epi = %s_blocks, .epi_block = %" PRId64 ",", epilogue, g->epi->block);
     dfm_sb_printf(out, "\n};\nvoid %s(const kctx *x, void *const *p)\n{\n", symbol);

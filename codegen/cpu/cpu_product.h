@@ -1,7 +1,7 @@
 /* cpu_product.h - matrix products: which are our own code, and that code (internal to codegen/cpu).
  *
- * A product is either generated (templates/gemm.c) or left to oneDNN, by a rule on its shape, its
- * element types and the level alone: the same inputs give the same plan.
+ * A product is either generated (templates/gemm.c, thin.c) or left to oneDNN, by a rule on its
+ * shape, its element types and the level alone: the same inputs give the same plan.
  */
 #ifndef DFM_CODEGEN_CPU_PRODUCT_H
 #define DFM_CODEGEN_CPU_PRODUCT_H
@@ -28,7 +28,7 @@ bool cpu_product_own(const kir_gemm *g, const cpu_product_level *l, const char *
 void cpu_product_least(int64_t least);
 /* Does a generated product multiply by tiles of AMX? */
 bool cpu_product_tiles(const kir_gemm *g, const cpu_product_level *l);
-/* Bytes of scratch of a generated product: B in panels, as f32 or as three bf16 for each. */
+/* Bytes of scratch of a generated product: B in panels, as f32 or as three bf16 for each; or 0. */
 uint64_t cpu_product_scratch(const kir_gemm *g, const cpu_product_level *l);
 /* Would a generated product run kernel k, which kir_epi_objection allows, on its rows? */
 bool cpu_product_takes_epi(const kir_gemm *g, const kir_kernel *k, const cpu_product_level *l);
@@ -36,10 +36,12 @@ bool cpu_product_takes_epi(const kir_gemm *g, const kir_kernel *k, const cpu_pro
 /* -- the text of a translation unit: begin, a driver for each kind, products of those kinds --- */
 
 /* What a driver is compiled for: element types (f: f32, h: bf16) of a, b, c, each with the dim that
- * lies contiguously (s: none), as "fkfnfn". */
+ * lies contiguously (s: none), as "fkfnfn"; of a thin product as cpu_thin.h says. */
 typedef struct cpu_product_kind { char letters[8]; } cpu_product_kind;
 
 cpu_product_kind cpu_product_kind_of(const kir_gemm *g);
+/* Do products of both kinds stand in one translation unit? Those of one kind, and all thin ones. */
+bool cpu_product_shares(cpu_product_kind a, cpu_product_kind b);
 void cpu_product_begin(dfm_sb *out, const cpu_product_level *l);
 void cpu_emit_product_driver(dfm_sb *out, cpu_product_kind kind, const cpu_product_level *l);
 /* The C function `symbol`(const kctx *, void *const *); operands a b c [bias] scratch, then those

@@ -42,9 +42,10 @@ static void count_arg(void *user, kir_arg *arg)
 /* Generated here, and with the scratch that it needs? (Text that was read may have none.) */
 static bool own_product(const build *b, const kir_node *n)
 {
+    if (n->kind != KIR_NODE_GEMM || !cpu_product_own(&n->gemm, b->level, NULL)) return false;
     const kir_arg *s = &n->gemm.scratch;
-    return n->kind == KIR_NODE_GEMM && cpu_product_own(&n->gemm, b->level, NULL) && s->buf.i &&
-           b->m->bufs.p[s->buf.i].elems >= cpu_product_scratch(&n->gemm, b->level);
+    const uint64_t need = cpu_product_scratch(&n->gemm, b->level);
+    return !need || (s->buf.i && b->m->bufs.p[s->buf.i].elems >= need);
 }
 
 static uint32_t unit_of_kernel(build *b, kir_kernel *k);
@@ -120,20 +121,31 @@ static void put_named(dfm_sb *out, const char *body, const char *symbol)
     }
 }
 
-static dfm_sb unit_begin(build *b, const kir_node *first)
+static dfm_sb unit_begin(build *b)
 {
     dfm_sb sb = dfm_sb_make(b->a);
-    if (first->kind == KIR_NODE_GEMM) {
-        cpu_product_begin(&sb, b->level);
-        cpu_emit_product_driver(&sb, cpu_product_kind_of(&first->gemm), b->level);
-        return sb;
-    }
     dfm_sb_puts(&sb, cg_text_philox);
     dfm_sb_puts(&sb, cg_text_prelude);
     return sb;
 }
 
+static dfm_sb product_begin(build *b)
+{
+    dfm_sb sb = dfm_sb_make(b->a);
+    cpu_product_begin(&sb, b->level);
+    return sb;
+}
+
 typedef DFM_VEC(const char *) strings;
+
+/* The driver of a kind, unless it is among those that the unit has. */
+static void add_driver(build *b, dfm_sb *text, cpu_product_kind kind, strings *have)
+{
+    for (uint32_t i = 0; i < have->n; i++)
+        if (!strcmp(have->p[i], kind.letters)) return;
+    cpu_emit_product_driver(text, kind, b->level);
+    dfm_push(b->a, have, dfm_strdup(b->a, kind.letters));
+}
 
 /* A translation unit that is being filled. */
 typedef struct open_unit {
@@ -150,12 +162,17 @@ static void unit_close(build *b, open_unit *o, strings *texts)
 static void unit_add(build *b, open_unit *o, uint32_t u)
 {
     const cg_unit *unit = &b->out->units.p[u];
-    if (!o->text.arena) o->text = unit_begin(b, unit->node);
+    if (!o->text.arena) o->text = unit_begin(b);
     put_named(&o->text, b->texts.p[u].body, unit->symbol);
     o->filled += strlen(b->texts.p[u].body);
 }
 
 static kir_node_kind kind_of(const build *b, uint32_t u) { return b->out->units.p[u].node->kind; }
+
+static cpu_product_kind product_kind(const build *b, uint32_t u)
+{
+    return cpu_product_kind_of(&b->out->units.p[u].node->gemm);
+}
 
 /* All products of one kind share a driver, and so a translation unit. */
 static void split_products(build *b, strings *texts)
@@ -163,12 +180,13 @@ static void split_products(build *b, strings *texts)
     bool *done = dfm_new_n(b->a, bool, b->texts.n);
     for (uint32_t u = 0; u < b->texts.n; u++) {
         if (done[u] || kind_of(b, u) != KIR_NODE_GEMM) continue;
-        cpu_product_kind kind = cpu_product_kind_of(&b->out->units.p[u].node->gemm);
-        open_unit unit = {0};
+        const cpu_product_kind kind = product_kind(b, u);
+        open_unit unit = {.text = product_begin(b)};
+        strings drivers = {0};
         for (uint32_t v = u; v < b->texts.n; v++) {
-            if (kind_of(b, v) != KIR_NODE_GEMM) continue;
-            cpu_product_kind other = cpu_product_kind_of(&b->out->units.p[v].node->gemm);
-            if (strcmp(kind.letters, other.letters) != 0) continue;
+            if (kind_of(b, v) != KIR_NODE_GEMM || !cpu_product_shares(kind, product_kind(b, v)))
+                continue;
+            add_driver(b, &unit.text, product_kind(b, v), &drivers);
             unit_add(b, &unit, v);
             done[v] = true;
         }

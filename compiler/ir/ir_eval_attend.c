@@ -8,6 +8,9 @@
  * A row whose keys are all masked has O = 0, lse = -inf and no gradient. Batch dims are matched
  * by name in any position; k, v and mask may lack some, and dk, dv are then summed over them. A
  * mask dim that is both seq and over (self-attention) counts as over: a key mask.
+ *
+ * Where values are rounded, the two sums in dS are, term by term: over one key they are equal and
+ * dS is 0, but what a target computes is the difference of their roundings.
  */
 #include "compiler/ir/ir_impl.h"
 
@@ -139,27 +142,37 @@ typedef struct backward {
     attention a;
     tensor q, k, v, o, lse, d_o, mask;
     double *dq, *dk, *dv;                    /* laid out as q, k, v */
+    ir_rounding round;
+    uint64_t added;                          /* terms so far: what tells roundings apart */
 } backward;
+
+/* x[0] y[0] + ... over n strided terms. */
+static double dot(backward *w, const double *x, int64_t sx, const double *y, int64_t sy, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum = ir_rounded(w->round, DFM_F32, sum + x[i * sx] * y[i * sy], w->added++);
+    return sum;
+}
 
 static void backward_row(backward *w, int64_t i, double *s)
 {
     attention *a = &w->a;
-    double lse = w->lse.p[base(a, &w->lse) + i * w->lse.token], dot = 0;
+    double lse = w->lse.p[base(a, &w->lse) + i * w->lse.token];
     if (lse == -INFINITY) return;
     scores(a, &w->q, &w->k, &w->mask, i, s);
     const double *d_o = w->d_o.p + base(a, &w->d_o) + i * w->d_o.token;
     const double *o = w->o.p + base(a, &w->o) + i * w->o.token;
     int64_t q0 = base(a, &w->q) + i * w->q.token;
-    for (int64_t x = 0; x < a->n_v; x++) dot += d_o[x * w->d_o.last] * o[x * w->o.last];
+    const double delta = dot(w, d_o, w->d_o.last, o, w->o.last, a->n_v);
     for (int64_t j = 0; j < a->n_k; j++) {
         if (s[j] == -INFINITY) continue;
-        double p = exp(s[j] - lse), dp = 0;
+        double p = exp(s[j] - lse);
         int64_t v0 = base(a, &w->v) + j * w->v.token, k0 = base(a, &w->k) + j * w->k.token;
-        for (int64_t x = 0; x < a->n_v; x++) {
-            dp += d_o[x * w->d_o.last] * w->v.p[v0 + x * w->v.last];
+        for (int64_t x = 0; x < a->n_v; x++)
             w->dv[v0 + x * w->v.last] += p * d_o[x * w->d_o.last];
-        }
-        double ds = p * (dp - dot) * a->at->scale;
+        double dp = dot(w, d_o, w->d_o.last, w->v.p + v0, w->v.last, a->n_v);
+        double ds = p * (dp - delta) * a->at->scale;
         for (int64_t f = 0; f < a->n_f; f++) {
             w->dq[q0 + f * w->q.last] += ds * w->k.p[k0 + f * w->k.last];
             w->dk[k0 + f * w->k.last] += ds * w->q.p[q0 + f * w->q.last];
@@ -168,9 +181,9 @@ static void backward_row(backward *w, int64_t i, double *s)
 }
 
 static void gradient(const ir_module *m, const ir_graph *g, const ir_op *op,
-                     const double *const *args, double *const *out, double *s)
+                     const double *const *args, ir_rounding r, double *const *out, double *s)
 {
-    backward w = {.a = prepare(m, g, op), .dq = out[0], .dk = out[1], .dv = out[2]};
+    backward w = {.a = prepare(m, g, op), .dq = out[0], .dk = out[1], .dv = out[2], .round = r};
     const ir_attend *at = w.a.at;
     ir_type t[7];
     for (uint32_t i = 0; i < op->n_args; i++) t[i] = ir_type_at(g, op->args[i]);
@@ -189,11 +202,11 @@ static void gradient(const ir_module *m, const ir_graph *g, const ir_op *op,
 }
 
 void ir_eval_attend(const ir_module *m, const ir_graph *g, const ir_op *op,
-                    const double *const *args, double *const *out)
+                    const double *const *args, ir_rounding r, double *const *out)
 {
     dfm_arena *a = dfm_arena_create("attend");
     double *s = dfm_new_n(a, double, ir_extent(m, op->at->attend.over));
     if (op->kind == IR_ATTEND) forward(m, g, op, args, out, s);
-    else gradient(m, g, op, args, out, s);
+    else gradient(m, g, op, args, r, out, s);
     dfm_arena_destroy(a);
 }

@@ -85,8 +85,12 @@ void ir_eval_view(const ir_module *m, const ir_graph *g, const ir_op *op, const 
                   double *out);
 void ir_eval_contract(const ir_module *m, const ir_graph *g, const ir_op *op,
                       const double *const *args, double *out);
+/* How values are rounded, and the seed of one value's elements (IR_ROUND_EITHER; 0: to nearest). */
+typedef struct ir_rounding { ir_round how; uint64_t seed; } ir_rounding;
+/* Element i of a value typed dt. */
+double ir_rounded(ir_rounding r, dfm_dtype dt, double x, uint64_t i);
 void ir_eval_attend(const ir_module *m, const ir_graph *g, const ir_op *op,
-                    const double *const *args, double *const *out);
+                    const double *const *args, ir_rounding r, double *const *out);
 /* Strides of the dims of `src` for walking over `over`: 0 for those that src lacks. */
 void ir_strides_over(const ir_module *m, const ir_type_info *src, const ir_type_info *over,
                      int64_t *out);

@@ -41,18 +41,25 @@ static double either(dfm_dtype dt, double x, uint64_t seed)
     return (double)dfm_bf16_to_f32((uint16_t)(dfm_f32_to_bf16((float)near) + (away ? 1 : -1)));
 }
 
+double ir_rounded(ir_rounding r, dfm_dtype dt, double x, uint64_t i)
+{
+    if (r.how == IR_EXACT || (dt != DFM_F32 && dt != DFM_BF16)) return x;
+    if (r.how == IR_ROUND_EITHER && r.seed) return either(dt, x, r.seed + i);
+    return dt == DFM_BF16 && r.how >= IR_ROUND_ALL ? dfm_round_to(DFM_BF16, x) : (double)(float)x;
+}
+
+/* Of the results of v; of what comes from outside for {0}. */
+static ir_rounding rounding_of(const run *r, ir_val v)
+{
+    return (ir_rounding){r->env->round, v.i ? (r->env->round_seed << 32 | v.i) << 16 : 0};
+}
+
 /* Rounds n elements typed dt in place, as the mode says; `v`: whose they are. */
 static void round_values(const run *r, dfm_dtype dt, double *p, uint64_t n, ir_val v)
 {
-    if (r->env->round == IR_EXACT) return;
-    if (r->env->round == IR_ROUND_EITHER && (dt == DFM_F32 || dt == DFM_BF16) && v.i) {
-        const uint64_t seed = (r->env->round_seed << 32 | v.i) << 16;
-        for (uint64_t i = 0; i < n; i++) p[i] = either(dt, p[i], seed + i);
-    } else if (dt == DFM_BF16 && r->env->round >= IR_ROUND_ALL) {
-        for (uint64_t i = 0; i < n; i++) p[i] = dfm_round_to(DFM_BF16, p[i]);
-    } else if (dt == DFM_F32 || dt == DFM_BF16) {
-        for (uint64_t i = 0; i < n; i++) p[i] = (double)(float)p[i];
-    }
+    const ir_rounding how = rounding_of(r, v);
+    if (how.how == IR_EXACT) return;
+    for (uint64_t i = 0; i < n; i++) p[i] = ir_rounded(how, dt, p[i], i);
 }
 
 /* -- leaves ---------------------------------------------------------------------------------- */
@@ -216,7 +223,7 @@ static void run_attend(const frame *f, ir_val v)
     for (uint32_t k = 0; k < op->n_args; k++) args[k] = f->vals[op->args[k].i].p;
     for (uint32_t k = 0; k < t->n_members; k++)
         out[k] = dfm_new_n(f->a, double, ir_elems(f->r->m, t->members[k]));
-    ir_eval_attend(f->r->m, f->g, op, args, out);
+    ir_eval_attend(f->r->m, f->g, op, args, rounding_of(f->r, v), out);
     for (uint32_t k = 0; k < t->n_members; k++)
         round_values(f->r, ir_type_of(f->r->m, t->members[k])->dtype, out[k],
                      ir_elems(f->r->m, t->members[k]), v);

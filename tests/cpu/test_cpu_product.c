@@ -69,6 +69,20 @@ static const pcase cases[] = {
      {0, 0, 16, 1}, {0, 0, 2000, 1}, {0, 0, 2000, 1}, F, F, F, false},
     {"tall, one panel", {1, 1}, 1500, 24, 32,
      {0, 0, 32, 1}, {0, 0, 1, 32}, {0, 0, 24, 1}, F, F, F, true},
+    {"eight rows, b by n, four pieces", {1, 1}, 8, 1670, 70,
+     {0, 0, 70, 1}, {0, 0, 1670, 1}, {0, 0, 1670, 1}, F, F, F, true},
+    {"five rows of a by m, b by n with gaps, c by columns", {1, 1}, 5, 100, 43,
+     {0, 0, 1, 5}, {0, 0, 111, 1}, {0, 0, 1, 6}, F, F, F, false},
+    {"three rows, b by k", {1, 1}, 3, 101, 75,
+     {0, 0, 75, 1}, {0, 0, 1, 80}, {0, 0, 101, 1}, F, F, F, true},
+    {"eight rows, b by k, batch", {2, 2}, 8, 39, 64,
+     {1024, 512, 64, 1}, {4992, 2496, 1, 64}, {624, 312, 39, 1}, F, F, F, true},
+    {"two rows, batch with one B by n", {3, 1}, 2, 48, 40,
+     {80, 0, 40, 1}, {0, 0, 48, 1}, {96, 0, 48, 1}, F, F, F, true},
+    {"eight terms, rows with gaps", {1, 1}, 77, 117, 8,
+     {0, 0, 1, 77}, {0, 0, 119, 1}, {0, 0, 120, 1}, F, F, F, true},
+    {"three terms, batch", {2, 2}, 33, 64, 3,
+     {198, 99, 3, 1}, {384, 192, 64, 1}, {4224, 2112, 64, 1}, F, F, F, false},
     {"NT, strips and panels of 32", {1, 1}, 160, 96, 800,
      {0, 0, 800, 1}, {0, 0, 1, 800}, {0, 0, 96, 1}, F, F, F, true},
     {"TN, halves of both", {1, 1}, 80, 48, 420,
@@ -390,7 +404,12 @@ static void test_rule(void **state)
     (void)state;
     rule("x86-64-v3", F, 2048, 1152, 384, true, "faster");
     rule("x86-64-v4", F, 384, 384, 2048, true, "faster");
-    rule("x86-64-v4", F, 8, 2304, 384, false, "thin");
+    rule("x86-64-v4", F, 9, 2304, 384, false, "thin");
+    rule("x86-64-v4", F, 8, 2304, 31, false, "thin");
+    rule("x86-64-v4", F, 8, 2304, 384, true, "few rows");
+    rule("x86-64-v3", F, 2304, 384, 8, true, "terms");
+    rule("x86-64-v4", F, 31, 384, 8, false, "thin");
+    rule("x86-64-v2", F, 8, 2304, 384, false, "no fused multiply-add");
     rule("x86-64-v4", F, 2048, 1152, 31, false, "thin");
     rule("x86-64-v2", H, 2048, 1152, 384, false, "no fused multiply-add");
     rule("x86-64-v3", H, 8, 2304, 384, true, "bf16");

@@ -166,6 +166,8 @@ void gs_buffer(gen *g)
 static const char *attend_options(gen *g, uint8_t seq, uint8_t over, const dset *batch)
 {
     uint32_t k = grnd(g, 6);
+    /* Scores far apart: a later block of keys has a new maximum. */
+    if (g->big && gchance(g, 50)) return dfm_fmt(g->a, ", scale=%u", 2 + grnd(g, 4));
     if (seq == over && k == 0) return ", causal=true";
     if (seq == over && k == 1) return dfm_fmt(g->a, ", window=%u", grnd(g, 4));
     if (seq == over && k == 2) return dfm_fmt(g->a, ", causal=true, window=%u", 1 + grnd(g, 6));

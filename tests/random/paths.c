@@ -2,7 +2,7 @@
  * beyond them has at least one whole block and a rest, or several. */
 #include "tests/random/paths.h"
 
-enum { LONG_SUM = 256, TALL = 96, KEYS = 64, QUERIES = 48, LANES = 256 };
+enum { LONG_SUM = 256, TALL = 96, FEW = 8, SEVERAL = 32, KEYS = 64, QUERIES = 48, LANES = 256 };
 
 const char *path_text(path_kind p)
 {
@@ -28,6 +28,8 @@ static void gemm(const kir_module *m, const kir_gemm *g, uint32_t *c)
     c[PATH_GEMM_TALL] += g->m > TALL;
     c[PATH_GEMM_WIDE] += g->n > TALL;
     c[PATH_GEMM_EPI] += g->epi != NULL;
+    c[PATH_GEMM_ROWS] += g->m <= FEW && g->n >= SEVERAL && g->k >= SEVERAL;
+    c[PATH_GEMM_TERMS] += g->k <= FEW && g->m >= SEVERAL && g->n >= SEVERAL;
     c[PATH_GEMM_ONE] += g->m == 1 || g->n == 1 || g->k == 1;
 }
 

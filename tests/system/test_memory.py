@@ -71,14 +71,17 @@ def process_within_five_percent(kit):
 
 @case
 def no_growth_over_steps(kit):
+    """The least of five runs each: of 20 equal runs one took 1.1 MiB more than another."""
     plan = kit.small_plan()
-    taken = []
-    for i, steps in enumerate((60, 1500)):
-        done = kit.rt("train", plan, "train.steps=%d" % steps, "train.ckpt_every=100", "run.threads=1",
-                      "run.name=r%d" % i, "-q")
-        taken.append(done.rss_kib)
-    print("    60 steps: %d KiB, 1500 steps and 15 checkpoints: %d KiB" % tuple(taken))
-    check(taken[1] - taken[0] < 1024, "grows from %d to %d KiB", *taken)
+    taken = {60: [], 1500: []}
+    for i in range(5):
+        for steps, kib in taken.items():
+            done = kit.rt("train", plan, "train.steps=%d" % steps, "train.ckpt_every=100", "run.threads=1",
+                          "run.name=r%d-%d" % (steps, i), "-q")
+            kib.append(done.rss_kib)
+    few, many = min(taken[60]), min(taken[1500])
+    print("    60 steps: %d KiB, 1500 steps and 15 checkpoints: %d KiB" % (few, many))
+    check(many - few < 512, "grows from %d to %d KiB: %s", few, many, taken)
 
 
 if __name__ == "__main__":

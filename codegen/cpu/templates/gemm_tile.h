@@ -14,6 +14,7 @@
 
 typedef struct kctx kctx;
 int omp_get_num_threads(void);
+int omp_get_thread_num(void);
 typedef float vec __attribute__((vector_size(4 * VL), aligned(4), may_alias));
 typedef uint32_t uvec __attribute__((vector_size(4 * VL)));
 typedef uint16_t half __attribute__((vector_size(2 * VL), aligned(2), may_alias));
@@ -32,6 +33,13 @@ typedef struct micro {
     const void *c, *panel, *piece;
     int64_t kc, to_step, c_step, panel_step, piece_step;
 } micro;
+
+INLINE vec splat(float x) { return x - (vec){0}; }
+/* c += a b, rounded once. */
+INLINE void add_product(vec *c, vec a, vec b)
+{
+    __asm__("vfmadd231ps %2, %1, %0" : "+v"(*c) : "v"(a), "v"(b));
+}
 
 INLINE float float_of_f32(float x) { return x; }
 INLINE float float_of_bf16(uint16_t x)
