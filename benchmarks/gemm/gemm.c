@@ -63,7 +63,7 @@ static double now(void)
 /* Pages as the runtime's arena has them. */
 static void *pages(size_t bytes)
 {
-    void *p = mmap(NULL, bytes ? bytes : 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED) stop("mmap", "no memory");
     madvise(p, bytes, MADV_HUGEPAGE);
     return p;
@@ -166,7 +166,7 @@ static void measure(bench *b, const shape *s)
         dfm_store_double(b->type, x, (size_t)i, (double)(i % 17) - 8);
     for (int64_t i = 0; i < s->k * s->n; i++)
         dfm_store_double(b->type, y, (size_t)i, (double)(i % 13) - 6);
-    void *args[] = {x, y, z, pages(cpu_product_scratch(&g, l))};
+    void *args[] = {x, y, z, pages(cpu_product_scratch(&g, l) + 64)};
     for (int r = -1; r < b->rounds; r++)
         for (int w = 0; w < WAYS; w++) {
             memset(b->flush, r, b->n_flush);

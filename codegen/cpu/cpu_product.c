@@ -71,7 +71,7 @@ static bool kind_tiles(cpu_product_kind k, const cpu_product_level *l)
 
 bool cpu_product_tiles(const kir_gemm *g, const cpu_product_level *l)
 {
-    return !is_thin(g) && kind_tiles(cpu_product_kind_of(g), l);
+    return kind_tiles(cpu_product_kind_of(g), l);
 }
 
 bool cpu_product_own(const kir_gemm *g, const cpu_product_level *l, const char **out_why)

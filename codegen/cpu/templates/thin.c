@@ -170,7 +170,7 @@ static void L(part)(const product *g, L(task) d, int at, int of)
     for (int64_t m = g->m * at / of; m < m1;) {
         L(task) e = {d.a + m * g->a[2], d.b, d.bias, d.c + m * g->c[2]};
         const int rows = m + ROWS <= m1 ? ROWS : 1;
-        if (ROWS == 1 || rows == 1) L(rows)(g, e, 1);
+        if (rows == 1) L(rows)(g, e, 1);
         else L(rows)(g, e, ROWS);
         m += rows;
     }
