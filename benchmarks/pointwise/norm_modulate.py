@@ -1,6 +1,7 @@
+#!/usr/bin/env python3
 """Norm + modulate, forward and backward, on buffers larger than the caches, against a plain copy.
 
-    python3 norm_modulate.py DFMC DFM_RT [--threads 2] [--rounds 5] [--target cpu]
+    benchmarks/pointwise/norm_modulate.py [--threads 2] [--rounds 5] [--target cpu] [--bin build/release/bin]
 
 Compiles norm_modulate.dfm, runs `dfm-rt bench` some times, and prints for each of its larger
 kernels the bytes that it must move, the rate at which it does, and that rate as a share of a copy's
@@ -59,21 +60,22 @@ def run(rt, plan, threads):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("dfmc")
-    parser.add_argument("dfm_rt")
+    parser.add_argument("--bin", default=os.path.join(HERE, "../../build/release/bin"),
+                        help="folder of dfmc and dfm-rt")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--target", default="cpu")
     args = parser.parse_args()
+    dfmc, dfm_rt = os.path.join(args.bin, "dfmc"), os.path.join(args.bin, "dfm-rt")
     with tempfile.TemporaryDirectory() as folder:
         plan = os.path.join(folder, "norm_modulate.plan")
         source = os.path.join(HERE, "norm_modulate.dfm")
-        subprocess.run([args.dfmc, "-q", source, "--target", args.target, "-o", plan], check=True)
+        subprocess.run([dfmc, "-q", source, "--target", args.target, "-o", plan], check=True)
         if torch:
-            prove(args.dfm_rt, plan, folder, args.threads)
+            prove(dfm_rt, plan, folder, args.threads)
         else:
             print("no PyTorch with safetensors here: the values are not compared")
-        rounds = [run(args.dfm_rt, plan, args.threads) for _ in range(args.rounds)]
+        rounds = [run(dfm_rt, plan, args.threads) for _ in range(args.rounds)]
     print("copy: %.1f GB/s, median of %d rounds" %
           (statistics.median(next(iter(r.values()))[2] for r in rounds) / 1e9, len(rounds)))
     for name in rounds[0]:

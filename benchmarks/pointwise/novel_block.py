@@ -1,6 +1,7 @@
+#!/usr/bin/env python3
 """The motion_mix block of models/novel.dfm, forward and gradient, here and under torch.compile.
 
-    python3 novel_block.py DFMC DFM_RT [--threads 2] [--rounds 5]
+    benchmarks/pointwise/novel_block.py [--threads 2] [--rounds 5] [--bin build/release/bin]
 
 Compares value and gradients of the two on the same weights and inputs, and ends if they differ;
 then alternates them and prints the ratio of their times, least and median. Needs PyTorch and
@@ -67,11 +68,12 @@ def theirs(step):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("dfmc")
-    parser.add_argument("dfm_rt")
+    parser.add_argument("--bin", default=os.path.join(HERE, "../../build/release/bin"),
+                        help="folder of dfmc and dfm-rt")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
+    dfmc, dfm_rt = os.path.join(args.bin, "dfmc"), os.path.join(args.bin, "dfm-rt")
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     block = MotionMix()
@@ -86,11 +88,11 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         plan = os.path.join(folder, "novel_block.plan")
         source = os.path.join(HERE, "novel_block.dfm")
-        subprocess.run([args.dfmc, "-q", source, "-o", plan], check=True)
+        subprocess.run([dfmc, "-q", source, "-o", plan], check=True)
         inputs = {"x": x, "c": c}
         start = same.write_start(folder, block, inputs, NAMES)
-        same.prove(args.dfm_rt, plan, start, folder, block, compiled, inputs, NAMES, args.threads)
-        pairs = [(theirs(step), ours(args.dfm_rt, plan, start, args.threads))
+        same.prove(dfm_rt, plan, start, folder, block, compiled, inputs, NAMES, args.threads)
+        pairs = [(theirs(step), ours(dfm_rt, plan, start, args.threads))
                  for _ in range(args.rounds)]
     ratios = sorted(t / o for t, o in pairs)
     print("torch.compile: least %.1f ms, median %.1f" %
