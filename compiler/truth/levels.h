@@ -13,8 +13,9 @@ typedef struct levels_options {
     double quiet;                            /* errors are relative to the result's size plus this
                                                 share of the largest among its kind (gradients,
                                                 states, outputs) */
-    double agree;                            /* allowed error of code against K's interpreter;
-                                                0: any */
+    double agree;                            /* allowed error of code against K's interpreter,
+                                                beyond `spread` times the rounding spread of f32
+                                                alone; 0: any */
     bool positive;                           /* float inputs are all positive */
     bool quick;                              /* compile for speed of compilation */
     const char *arch;                        /* processor level; NULL: native */
