@@ -168,7 +168,7 @@ static void differences(const ir_module *m, const check_options *o, dfm_arena *a
     inputs in = {.a = a, .seed = o->seed, .m = m};
     uint64_t *first;
     double *d, along = 0, size = 0, by = 0;
-    static const double steps[] = {1e-4, 1e-5, 1e-6};
+    static const double steps[] = {1e-4, 1e-5, 1e-6, 1e-7};
     dfm_err err = {0};
     if (!program(m, "grad") || !program(m, "loss")) return;
     double *w = make_params(&in, &first, &d);
